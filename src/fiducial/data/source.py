@@ -1,0 +1,116 @@
+"""The contract of a source: a table of cases, what an image is like, and the pixels of one case.
+
+Nothing here, nor in any source's module, imports torch: a configuration is checked against a source's
+specification before torch is loaded.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Target = Literal["binary", "multiclass", "multilabel", "ordinal"]
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What every image and label of a source is like; configuration reads it as `${data.spec.<field>}`.
+
+    Attributes:
+        channels: channels of an image.
+        spatial_dims: 2 for images; 3 for volumes and for sequences of 2D frames.
+        size: extent along each spatial axis, in pixels, after the source's size policy. For sequences of
+            different lengths the first entry is the greatest length.
+        target: what a label is.
+        classes: class names, in the order of their label numbers.
+        sequence: the first spatial axis runs over frames or slices, and cases differ in their number.
+        modality: as a person would say it ("breast ultrasound").
+    """
+
+    channels: int
+    spatial_dims: int
+    size: tuple[int, ...]
+    target: Target
+    classes: tuple[str, ...]
+    sequence: bool = False
+    modality: str = ""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; for a multi-label target, number of labels."""
+        return len(self.classes)
+
+    def as_config(self) -> dict[str, Any]:
+        """Return the plain mapping that is placed at `data.spec`."""
+        return asdict(self) | {
+            "size": list(self.size),
+            "classes": list(self.classes),
+            "num_classes": self.num_classes,
+        }
+
+
+@dataclass(frozen=True)
+class Cases:
+    """A table of cases, one entry per case in each column.
+
+    Attributes:
+        case: unique id of a case, `(cases,)` of str.
+        subject: id of the patient a case belongs to, `(cases,)` of str.
+        split: "train", "val" or "test", `(cases,)` of str.
+        label: class number `(cases,)` int64, or for multi-label targets 0/1 flags `(cases, classes)` int64.
+    """
+
+    case: NDArray[np.str_]
+    subject: NDArray[np.str_]
+    split: NDArray[np.str_]
+    label: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.case)
+
+    def where(self, split: str) -> NDArray[np.int64]:
+        """Return the row numbers of one split, in table order."""
+        import numpy as np
+
+        return np.flatnonzero(self.split == split)
+
+
+class Source(ABC):
+    """Where cases come from. A constructor only keeps its options; reading starts when it is asked for."""
+
+    @cached_property
+    @abstractmethod
+    def spec(self) -> Spec:
+        """What images and labels are like. Cheap (a table look-up, a folder listing, one header)."""
+
+    @cached_property
+    @abstractmethod
+    def cases(self) -> Cases:
+        """The table of cases, in an order that does not depend on the machine."""
+
+    @abstractmethod
+    def read(self, index: int) -> NDArray[Any]:
+        """Return the image of one case, `(channels, *spatial)`, uint8 (0..255) or float32 (about 0..1).
+
+        Raises:
+            InputError: the image cannot be read; the message names the file and the case.
+        """
+
+    def pixels(self) -> NDArray[Any] | None:
+        """Return all images as one array `(cases, channels, *spatial)`, in memory or mapped, or None.
+
+        None means that images differ in shape or do not fit, and are read one at a time.
+        """
+        return None
+
+    @abstractmethod
+    def fingerprint(self) -> Mapping[str, str]:
+        """Return facts that identify the content: at least `sha256`, a hash that changes when any case does."""
