@@ -1,1 +1,6 @@
-"""models"""
+"""Networks: a batch of images in, logits out.
+
+A model is an `nn.Module` with keyword-only options, among them `in_channels`, `num_outputs`, `spatial_dims`
+and, where the layers depend on it, `size`. One with the class attribute `takes_length = True` also accepts
+the number of frames of each case. MONAI's and torch's classes are named in conf/model/: no code here.
+"""

@@ -1,1 +1,7 @@
-"""reports"""
+"""What is shown of a run.
+
+predictions   the table of what was predicted for each case
+figures       pictures, drawn to be read
+summary       tables in the terminal
+progress      one line while a run trains
+"""

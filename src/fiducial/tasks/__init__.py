@@ -1,1 +1,5 @@
-"""tasks"""
+"""What is learned: a LightningModule a task.
+
+    base              optimizer, schedule, losses and scores by epoch, predictions by case
+    classification    one or several labels for a whole image, volume or sequence
+"""

@@ -1,0 +1,156 @@
+"""Checkpoints that survive a kill: written aside and renamed, verified before they are used.
+
+    last.ckpt       the end of the latest epoch
+    previous.ckpt   the one before, in case `last.ckpt` turns out damaged
+    best.ckpt       the epoch with the best objective (a hard link, so it costs no second write)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from fiducial.errors import InputError, nearest
+
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+LOWER_IS_BETTER = ("loss", "mae", "mse", "error")
+
+
+def lower_is_better(objective: str) -> bool:
+    """Tell the direction of a metric from its name: losses and errors fall, all else rises."""
+    return objective.endswith(LOWER_IS_BETTER)
+
+
+def damage(path: Path) -> str:
+    """Return what is wrong with a checkpoint file, or an empty string.
+
+    `torch.save` writes a zip archive with a checksum for each tensor; all of them are verified.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (OSError, zipfile.BadZipFile) as error:
+        return str(error)
+    return f"wrong checksum in {broken}" if broken else ""
+
+
+def resume_point(folder: Path) -> tuple[Path | None, list[str]]:
+    """Return the newest intact checkpoint of a run, and what was found wrong with newer ones."""
+    found: list[str] = []
+    for name in (LAST, PREVIOUS):
+        path = folder / name
+        if path.is_file():
+            fault = damage(path)
+            if not fault:
+                return path, found
+            found.append(f"{path} is damaged ({fault})")
+    return None, found
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write a checkpoint aside and rename it, so that a file under its own name is whole.
+
+    There is no fsync: after a power loss the checksums tell a damaged file, and the one before it is used.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write `checkpoint` to `path`.
+
+        Raises:
+            InputError: the disk is full, or the folder cannot be written.
+        """
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_suffix(".part")
+        try:
+            with aside.open("wb") as file:
+                torch.save(checkpoint, file)
+            os.replace(aside, target)
+        except (OSError, RuntimeError) as error:
+            aside.unlink(missing_ok=True)
+            raise InputError(f"the checkpoint {target} could not be written: {_reason(error, target)}") from error
+
+
+def _reason(error: Exception, target: Path) -> str:
+    free = shutil.disk_usage(target.parent).free
+    text = str(error).splitlines()[0]
+    return f"{text} ({free / 2**20:.0f} MiB are free on its disk)"
+
+
+class Checkpoints(Checkpoint):
+    """Write a checkpoint after each epoch, and keep the best by the validation objective.
+
+    Args:
+        folder: where they go.
+        objective: validation metric that decides.
+
+    Raises:
+        InputError: at the end of the first epoch, if there is no such metric or it is undefined.
+    """
+
+    def __init__(self, folder: Path, objective: str) -> None:
+        self.folder, self.objective = folder, objective
+        self.best_value: float | None = None
+        self.best_epoch: int | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value so far."""
+        return {"best_value": self.best_value, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the best value so far."""
+        self.best_value, self.best_epoch = state_dict["best_value"], state_dict["best_epoch"]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write this epoch's checkpoint."""
+        value = self._value(trainer)
+        better = self._better(value)
+        if better:
+            self.best_value, self.best_epoch = value, trainer.current_epoch
+        last = self.folder / LAST
+        for logger in trainer.loggers:
+            logger.save()
+        if trainer.is_global_zero and last.exists():
+            os.replace(last, self.folder / PREVIOUS)
+        trainer.save_checkpoint(last)
+        if trainer.is_global_zero and better:
+            _link(last, self.folder / BEST)
+
+    def _value(self, trainer: pl.Trainer) -> float:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if self.objective not in metrics:
+            available = sorted(name for name in metrics if name.startswith("val/"))
+            raise InputError(
+                f"objective={self.objective}: there is no such metric{nearest(self.objective, available)} "
+                f"(available: {', '.join(available)})"
+            )
+        value = metrics[self.objective]
+        if value != value:
+            raise InputError(
+                f"objective={self.objective} is undefined in validation; a score over cases of one class has no "
+                "value. Use objective=val/loss, or a validation split that holds every class"
+            )
+        return value
+
+    def _better(self, value: float) -> bool:
+        if self.best_value is None:
+            return True
+        return value < self.best_value if lower_is_better(self.objective) else value > self.best_value
+
+
+def _link(source: Path, target: Path) -> None:
+    aside = target.with_suffix(".part")
+    aside.unlink(missing_ok=True)
+    try:
+        os.link(source, aside)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, aside)
+    os.replace(aside, target)

@@ -1,0 +1,62 @@
+"""The root of every configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+GROUPS = (
+    "data",
+    "model",
+    "loss",
+    "optimizer",
+    "scheduler",
+    "task",
+    "augment",
+    "hardware",
+    "tracking",
+    "experiment",
+    "debug",
+)
+
+
+@dataclass
+class RunConfig:
+    """One run: its own facts, and one option of each group.
+
+    Attributes:
+        name: what the run is called in the tracking UI; by default `<data>-<model>`.
+        study: experiment in the tracking UI that the run belongs to; by default the preset's or data set's name.
+        seed: every random draw of the run follows from it.
+        epochs: passes over the training split.
+        objective: validation metric that selects the checkpoint, higher is better unless it is a loss.
+        select: "best" tests the checkpoint with the best objective, "last" that of the last epoch.
+        patience: stop after so many epochs without a better objective; never if empty.
+        resume: folder of an interrupted run to go on with, or "auto": the interrupted run of this command.
+        outputs: folder of runs, the tracking database and artifacts.
+        data_dir: folder in which data sets are found, and into which they are downloaded.
+        cache_dir: folder of decoded images.
+        trainer: further arguments of `pytorch_lightning.Trainer`.
+    """
+
+    name: str | None = None
+    study: str | None = None
+    seed: int = 0
+    epochs: int = 10
+    objective: str | None = None
+    select: str = "best"
+    patience: int | None = None
+    resume: str | None = None
+    outputs: str = "outputs"
+    data_dir: str = "${oc.env:FIDUCIAL_DATA,data}"
+    cache_dir: str = "${outputs}/cache"
+    trainer: dict[str, Any] = field(default_factory=dict)
+    data: Any = None
+    model: Any = None
+    loss: Any = None
+    optimizer: Any = None
+    scheduler: Any = None
+    task: Any = None
+    augment: Any = None
+    hardware: Any = None
+    tracking: Any = None

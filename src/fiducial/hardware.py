@@ -1,0 +1,186 @@
+"""Where and how a run computes: devices, processes, precision, memory."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.io import CheckpointIO
+from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, Strategy
+
+from fiducial.errors import InputError, nearest
+
+ACCELERATORS = ("auto", "cpu", "gpu", "mps")
+STRATEGIES = ("auto", "ddp", "fsdp")
+EXTERNAL_LAUNCHERS = ("LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's mallopt(3)
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run computes on.
+
+    Attributes:
+        accelerator: auto, cpu, gpu or mps.
+        devices: processes on this machine, each with a device of its own; "auto" takes all GPUs.
+        num_nodes: machines; more than one needs a launcher (SLURM, torchrun) that starts the processes.
+        strategy: how several processes work together: auto (ddp), ddp or fsdp.
+        precision: as Lightning names it, or "fastest": bfloat16 where the device computes in it, else 32 bit.
+        channels_last: keep 2D images and weights with channels as the fastest axis.
+        compile: compile the network with `torch.compile`.
+        threads: of the CPU, for each process; by default the cores divided by the processes.
+        accumulate: batches whose gradients are added up before a step.
+        clip_norm: greatest norm of the gradient.
+        sync_batchnorm: share batch statistics between GPUs.
+        deterministic: choose deterministic GPU kernels.
+        keep_memory: let glibc keep freed memory, so that large tensors need not be mapped anew at every step.
+    """
+
+    accelerator: str = "auto"
+    devices: int | Literal["auto"] = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: Any = "32-true"
+    channels_last: bool = False
+    compile: bool = False
+    threads: int | None = None
+    accumulate: int = 1
+    clip_norm: float | None = None
+    sync_batchnorm: bool = False
+    deterministic: bool = True
+    keep_memory: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value, options in (
+            ("accelerator", self.accelerator, ACCELERATORS),
+            ("strategy", self.strategy, STRATEGIES),
+        ):
+            if value not in options:
+                raise InputError(
+                    f"hardware.{name} must be one of {', '.join(options)}; got {value}{nearest(value, options)}"
+                )
+
+    def check(self) -> None:
+        """Refuse a device that this machine does not have.
+
+        Raises:
+            InputError: saying what is there.
+        """
+        build = f"torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices here"
+        if self.accelerator == "gpu" and not torch.cuda.is_available():
+            raise InputError(f"hardware.accelerator=gpu was asked for, but {build}; hardware=cpu fits")
+        if self.accelerator == "mps" and not torch.backends.mps.is_available():
+            raise InputError("hardware=mps needs an Apple GPU, which this machine does not have; hardware=cpu fits")
+        available = torch.cuda.device_count()
+        if self.device_type == "cuda" and self.devices != "auto" and int(self.devices) > available:
+            raise InputError(f"hardware.devices={self.devices} was asked for, but {build}")
+
+    @property
+    def device_type(self) -> str:
+        """Kind of device that is computed on: cuda, mps or cpu."""
+        if self.accelerator in ("auto", "gpu") and torch.cuda.is_available():
+            return "cuda"
+        if self.accelerator in ("auto", "mps") and torch.backends.mps.is_available():
+            return "mps"
+        return "cpu"
+
+    @property
+    def processes(self) -> int:
+        """Processes on this machine."""
+        if self.devices == "auto":
+            return max(1, torch.cuda.device_count()) if self.device_type == "cuda" else 1
+        return int(self.devices)
+
+    @property
+    def starts_processes(self) -> bool:
+        """Whether this command must start the other processes itself."""
+        return self.processes > 1 and not any(name in os.environ for name in EXTERNAL_LAUNCHERS)
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Layout of 2D images and weights."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def lightning_precision(self) -> Any:
+        """Return the precision in Lightning's words, "fastest" resolved for this machine."""
+        if self.precision != "fastest":
+            return self.precision
+        if self.device_type == "cuda":
+            return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+        return "bf16-mixed" if self.device_type == "cpu" and _cpu_has_bfloat16() else "32-true"
+
+    def prepare(self) -> None:
+        """Set this process's threads and memory, before the first tensor is made."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(self.threads or max(1, cores // self.processes))
+        if self.keep_memory and platform.libc_ver()[0] == "glibc":
+            libc = ctypes.CDLL(None)
+            libc.mallopt(M_MMAP_THRESHOLD, 2**31 - 1)
+            libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        if self.deterministic and self.device_type == "cuda":
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, changes no result
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; emulated it is many times slower than 32 bit."""
+    capability = torch.backends.cpu.get_capabilities() if hasattr(torch.backends.cpu, "get_capabilities") else {}
+    names = ("avx512_bf16", "amx_bf16", "amx", "bf16")
+    if any(capability.get(name) for name in names):
+        return True
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text().split() if info.is_file() else []
+    return "avx512_bf16" in flags or "amx_bf16" in flags or ("bf16" in flags and "asimd" in flags)
+
+
+def build_trainer(
+    hardware: Hardware,
+    *,
+    out: Path,
+    epochs: int,
+    logger: Logger | None,
+    callbacks: Sequence[pl.Callback],
+    checkpoint_io: CheckpointIO,
+    arguments: Mapping[str, Any],
+) -> pl.Trainer:
+    """Return Lightning's trainer for a run in folder `out`; `arguments` of the user's own win."""
+    decided: dict[str, Any] = {
+        "accelerator": {"cuda": "gpu"}.get(hardware.device_type, hardware.device_type),
+        "devices": hardware.processes,
+        "num_nodes": hardware.num_nodes,
+        "strategy": _strategy(hardware),
+        "precision": hardware.lightning_precision(),
+        "accumulate_grad_batches": hardware.accumulate,
+        "gradient_clip_val": hardware.clip_norm,
+        "sync_batchnorm": hardware.sync_batchnorm,
+        "deterministic": "warn" if hardware.deterministic and hardware.device_type == "cuda" else None,
+        "max_epochs": epochs,
+        "logger": logger or False,
+        "callbacks": list(callbacks),
+        "plugins": [checkpoint_io],
+        "default_root_dir": out,
+        "use_distributed_sampler": False,
+        "num_sanity_val_steps": 0,
+        "enable_checkpointing": any(isinstance(callback, pl.callbacks.Checkpoint) for callback in callbacks),
+        "enable_model_summary": False,
+        "enable_progress_bar": any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
+    }
+    return pl.Trainer(**{**decided, **arguments})
+
+
+def _strategy(hardware: Hardware) -> str | Strategy:
+    several = hardware.processes * hardware.num_nodes > 1
+    if hardware.strategy == "fsdp":
+        return FSDPStrategy(state_dict_type="full")
+    if hardware.strategy == "ddp" or several:
+        backend = "nccl" if hardware.device_type == "cuda" else "gloo"
+        return DDPStrategy(process_group_backend=backend)
+    return "auto"

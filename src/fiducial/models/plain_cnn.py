@@ -1,0 +1,197 @@
+"""A plain convolutional network, every decision of which is an option to sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from warnings import warn
+
+from torch import nn
+
+from fiducial.errors import InputError
+from fiducial.models.dense import ACTIVATIONS, dense_layers
+from fiducial.models.option import check_choice, check_dropout, check_positive, check_size
+from fiducial.models.spatial import AVERAGE_POOL, BATCH_NORM, CHANNEL_DROPOUT, CONV, INSTANCE_NORM, MAX_POOL
+from fiducial.types import Float, Tensor
+
+POOLINGS = ("max", "average", "strided", "none")
+PADDINGS = ("valid", "same")
+NORMS = ("none", "batch", "instance", "group", "layer")
+HEADS = ("flatten", "average")
+
+
+class Block(nn.Sequential):
+    """Convolution, normalisation, activation, pooling and dropout of channels.
+
+    Attributes:
+        extent: what is left of each spatial axis; 0 or less where an axis is too short.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        extent: tuple[int, ...],
+        *,
+        kernel_size: int,
+        activation: str,
+        pooling: str,
+        padding: str,
+        norm: str,
+        num_groups: int,
+        dropout: float,
+    ) -> None:
+        check_positive("widths", width)
+        check_positive("kernel_size", kernel_size)
+        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("padding", padding, PADDINGS)
+        check_choice("norm", norm, NORMS)
+        check_dropout("conv_dropout", dropout)
+        if padding == "same" and kernel_size % 2 == 0:
+            raise InputError(f"padding=same needs an odd kernel_size; got {kernel_size}")
+        dims = len(extent)
+        stride = 2 if pooling == "strided" else 1
+        border = kernel_size // 2 if padding == "same" else 0
+        extent = tuple((n + 2 * border - kernel_size) // stride + 1 for n in extent)
+        layers = [
+            CONV[dims](in_channels, width, kernel_size, stride, border, bias=norm == "none"),
+            _norm(norm, width, extent, num_groups=num_groups),
+            ACTIVATIONS[activation](),
+        ]
+        if pooling in ("max", "average"):
+            layers.append((MAX_POOL if pooling == "max" else AVERAGE_POOL)[dims](2))
+            extent = tuple(n // 2 for n in extent)
+        super().__init__(*layers, CHANNEL_DROPOUT[dims](dropout))
+        self.extent = extent
+
+
+class PlainCNN(nn.Module):
+    """Blocks of convolution, normalisation, activation and pooling, then dense layers.
+
+    A convolution that a normalisation follows has no bias, for the normalisation has one.
+
+    Args:
+        in_channels: channels of an image.
+        num_outputs: number of logits.
+        size: extent of an image along each spatial axis, in pixels.
+        spatial_dims: 2 for images, 3 for volumes.
+        widths: channels of each block's convolution.
+        kernel_size: extent of each convolution.
+        activation: relu, sigmoid, tanh, leaky_relu or gelu; also between the dense layers.
+        pooling: max or average (over windows of 2), strided (the block's convolution has stride 2 instead),
+            or none.
+        pool_after: which blocks pool: one truth value a block, or the number of first blocks; None means all.
+        padding: valid (none), or same (a convolution of stride 1 keeps the extent).
+        norm: none, batch, instance, group, or layer (over all channels and positions of a case).
+        num_groups: groups of channels for `norm=group`; every width must be a multiple of it.
+        conv_dropout: probability that a channel is dropped at the end of a block.
+        head: flatten, or average over all positions, before the dense layers.
+        dense: units of each hidden dense layer.
+        dropout: probability that an input of a dense layer is dropped, the last layer included.
+
+    Raises:
+        InputError: an option has no such value, or the image is too small for the layers.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        num_outputs: int,
+        size: Sequence[int],
+        spatial_dims: int = 2,
+        widths: Sequence[int] = (32, 64),
+        kernel_size: int = 3,
+        activation: str = "relu",
+        pooling: str = "max",
+        pool_after: Sequence[bool] | int | None = None,
+        padding: str = "valid",
+        norm: str = "none",
+        num_groups: int = 8,
+        conv_dropout: float = 0.0,
+        head: str = "flatten",
+        dense: Sequence[int] = (64,),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_size(size, spatial_dims, fits=(2, 3))
+        check_choice("pooling", pooling, POOLINGS)
+        check_choice("head", head, HEADS)
+        self.blocks = nn.Sequential()
+        channels, extent = in_channels, tuple(size)
+        pooled = _pooled(pool_after, num_blocks=len(widths), pooling=pooling)
+        for number, (width, pool) in enumerate(zip(widths, pooled, strict=True), start=1):
+            block = Block(
+                channels,
+                width,
+                extent,
+                kernel_size=kernel_size,
+                activation=activation,
+                pooling=pooling if pool else "none",
+                padding=padding,
+                norm=norm,
+                num_groups=num_groups,
+                dropout=conv_dropout,
+            )
+            channels, extent = width, block.extent
+            if min(extent) < 1:
+                less = "a smaller kernel_size, or padding=same" if padding == "valid" else "or less pooling"
+                raise InputError(
+                    f"after block {number} nothing is left of a {'×'.join(map(str, size))} image; "
+                    f"use fewer widths, {less}"
+                )
+            self.blocks.append(block)
+        self.head = head
+        self.dense = dense_layers(
+            channels if head == "average" else channels * prod(extent),
+            num_outputs,
+            widths=dense,
+            activation=activation,
+            dropout=dropout,
+        )
+
+    def forward(self, image: Float[Tensor, "batch channels *spatial"]) -> Float[Tensor, "batch outputs"]:
+        """Return logits."""
+        maps: Tensor = self.blocks(image)
+        features = maps.flatten(2).mean(-1) if self.head == "average" else maps.flatten(1)
+        logits: Tensor = self.dense(features)
+        return logits
+
+
+def _pooled(pool_after: Sequence[bool] | int | None, *, num_blocks: int, pooling: str) -> list[bool]:
+    """Return for each block whether it pools."""
+    if pool_after is None:
+        return [pooling != "none"] * num_blocks
+    if pooling == "none":
+        warn("pool_after has no effect with pooling=none", stacklevel=3)
+        return [False] * num_blocks
+    if isinstance(pool_after, Sequence):
+        if len(pool_after) != num_blocks:
+            raise InputError(
+                f"pool_after must have one value for each of {num_blocks} widths; got {list(pool_after)}"
+            )
+        return [bool(pool) for pool in pool_after]
+    if isinstance(pool_after, bool) or not 0 <= pool_after <= num_blocks:
+        raise InputError(
+            f"pool_after must be a list of truth values or a number of blocks from 0 to {num_blocks}; "
+            f"got {pool_after}"
+        )
+    return [number < pool_after for number in range(num_blocks)]
+
+
+def _norm(norm: str, width: int, extent: tuple[int, ...], *, num_groups: int) -> nn.Module:
+    """Return the normalisation of maps `(batch, width, *extent)`."""
+    if norm == "none":
+        return nn.Identity()
+    if norm == "batch":
+        return BATCH_NORM[len(extent)](width)
+    groups = {"layer": 1, "group": num_groups, "instance": width}[norm]
+    if groups < 1 or width % groups:
+        raise InputError(f"norm=group needs widths that num_groups divides; got {width} and {num_groups}")
+    if width // groups * prod(extent) == 1:
+        raise InputError(
+            f"norm={norm} is left with one value to normalise over; use fewer widths, or norm=layer"
+        )
+    if norm == "instance":
+        return INSTANCE_NORM[len(extent)](width, affine=True)
+    return nn.GroupNorm(groups, width)

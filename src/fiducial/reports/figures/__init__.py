@@ -1,0 +1,30 @@
+"""Pictures of a run, drawn to be read at full size in a browser: about 1000 pixels wide.
+
+    style            colours, sizes and names that all pictures share
+    curves           learning curves
+    confusion        which class is taken for which
+    ranking          ROC and precision-recall
+    reliability      does 80 % confidence mean 80 % right
+    mistakes         the images on which the network is most wrong
+
+Every function returns a matplotlib figure that belongs to nobody else: no global state, no display. Nothing here
+imports torch.
+"""
+
+from fiducial.reports.figures.confusion import confusion_matrix
+from fiducial.reports.figures.curves import learning_curves
+from fiducial.reports.figures.mistakes import Mistake, rank_mistakes, worst_mistakes
+from fiducial.reports.figures.ranking import roc_and_precision_recall
+from fiducial.reports.figures.reliability import reliability
+from fiducial.reports.figures.style import save
+
+__all__ = [
+    "Mistake",
+    "confusion_matrix",
+    "learning_curves",
+    "rank_mistakes",
+    "reliability",
+    "roc_and_precision_recall",
+    "save",
+    "worst_mistakes",
+]

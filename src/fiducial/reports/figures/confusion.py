@@ -1,0 +1,79 @@
+"""Confusion matrix: which class is taken for which, as counts and as shares of the true class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from fiducial.reports.figures.style import short, styled
+
+
+@styled
+def confusion_matrix(counts: ArrayLike, classes: Sequence[str]) -> Figure:
+    """Draw counts and row percentages.
+
+    Args:
+        counts: `(classes, classes)`, true classes in rows and predicted ones in columns; for multilabel
+            `(labels, 2, 2)`, drawn as a row a label.
+        classes: names, in the order of their numbers.
+    """
+    table = np.asarray(counts, dtype=np.int64)
+    if table.ndim == 3:
+        return _multilabel(table, classes)
+    size = len(classes)
+    edge = float(np.clip(2.6 + 0.78 * size, 5.0, 11.5))
+    figure = Figure(figsize=(edge + 1.2, edge), layout="constrained")
+    axes = figure.add_subplot()
+    _draw(axes, table, _shares(table), font=11 if size <= 9 else 9)
+    names = [short(name) for name in classes]
+    axes.set_xticks(
+        range(size), names, rotation=0 if size <= 2 else 40, ha="center" if size <= 2 else "right"
+    )
+    sums = table.sum(axis=1)
+    axes.set_yticks(range(size), [f"{name}\nn = {n:,}" for name, n in zip(names, sums, strict=True)])
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    correct = np.trace(table)
+    axes.set_title(f"{correct:,} of {table.sum():,} cases right; percent of the true class")
+    return figure
+
+
+def _multilabel(table: NDArray[np.int64], labels: Sequence[str]) -> Figure:
+    (tn, fp), (fn, tp) = table.transpose(1, 2, 0)
+    counts = np.stack([tp, fn, fp, tn], axis=1)
+    shares = np.concatenate([_shares(counts[:, :2]), _shares(counts[:, 2:])], axis=1)
+    figure = Figure(figsize=(9.5, 1.6 + 0.5 * len(labels)), layout="constrained")
+    axes = figure.add_subplot()
+    _draw(axes, counts, shares, font=10, separator="  ·  ")
+    axes.axvline(1.5, color="white", linewidth=6)
+    axes.set_xticks(range(4), ["present, found", "present, missed", "absent, called", "absent, left"])
+    axes.xaxis.tick_top()
+    names = [f"{short(name)}  (n = {n:,})" for name, n in zip(labels, tp + fn, strict=True)]
+    axes.set_yticks(range(len(labels)), names)
+    axes.set_xlabel(f"{table[0].sum():,} cases; percent of the cases with, or without, the label")
+    return figure
+
+
+def _draw(
+    axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], font: int, separator: str = "\n"
+) -> None:
+    axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    for (row, column), count in np.ndenumerate(counts):
+        if count == 0:
+            continue
+        share = shares[row, column]
+        colour = "white" if share > 0.5 else "black"
+        text = f"{count:,}{separator}{share:.0%}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=font)
+
+
+def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    sums = counts.sum(axis=1, keepdims=True)
+    return np.divide(counts, sums, out=np.full(counts.shape, np.nan), where=sums > 0)

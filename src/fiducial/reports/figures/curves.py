@@ -1,0 +1,90 @@
+"""Learning curves: losses, scores and the learning rate over epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fiducial.reports.figures.style import BLUE, GREY, VERMILLION, styled
+
+Points = Sequence[tuple[int, float]]
+STAGES = {"train": BLUE, "val": VERMILLION}
+PREFERRED = ("loss", "auroc", "balanced_accuracy", "accuracy", "quadratic_kappa", "lr")
+
+
+@styled
+def learning_curves(
+    history: Mapping[str, Points],
+    *,
+    selected_epoch: int | None = None,
+    objective: str = "val/auroc",
+    metrics: Sequence[str] | None = None,
+) -> Figure:
+    """Draw a panel a metric, training and validation together, the selected epoch marked.
+
+    Args:
+        history: points (epoch, value) by name: "train/loss", "val/auroc", "lr", ….
+        selected_epoch: the epoch whose weights were kept.
+        objective: name of the metric that selected it, which gets a panel in any case.
+        metrics: names without their stage, a panel each; the loss, the objective and some more if None.
+    """
+    chosen = list(metrics) if metrics is not None else _choose(history, objective)
+    columns = min(len(chosen), 3)
+    rows = math.ceil(len(chosen) / columns)
+    figure = Figure(figsize=(3.5 * columns + 0.5, 3.0 * rows + 0.3), layout="constrained")
+    for position, metric in enumerate(chosen, start=1):
+        axes = figure.add_subplot(rows, columns, position)
+        _panel(axes, metric, history, selected_epoch, objective)
+    return figure
+
+
+def _choose(history: Mapping[str, Points], objective: str) -> list[str]:
+    present = {name.rpartition("/")[2] for name in history}
+    wanted = ["loss", objective.rpartition("/")[2], *PREFERRED]
+    return [name for name in dict.fromkeys(wanted) if name in present][:6]
+
+
+def _panel(
+    axes: Axes, metric: str, history: Mapping[str, Points], selected_epoch: int | None, objective: str
+) -> None:
+    for stage, colour in STAGES.items():
+        if points := history.get(f"{stage}/{metric}"):
+            _line(axes, points, colour, stage)
+    if points := history.get(metric) or history.get(f"train/{metric}" if metric == "lr" else ""):
+        _line(axes, points, GREY, None)
+    if selected_epoch is not None:
+        axes.axvline(
+            selected_epoch, color=GREY, linestyle="--", linewidth=1, label=f"selected: {selected_epoch}"
+        )
+        _mark_selected(axes, metric, history, selected_epoch)
+    axes.set_title(_title(metric, objective))
+    axes.set_xlabel("epoch (first is 0)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if metric == "lr":
+        axes.set_yscale("log")
+    elif axes.get_legend_handles_labels()[0]:
+        axes.legend()
+
+
+def _line(axes: Axes, points: Points, colour: str, label: str | None) -> None:
+    epochs, values = zip(*points, strict=True)
+    marker = "o" if len(points) <= 12 else None
+    axes.plot(epochs, values, color=colour, marker=marker, markersize=4, label=label)
+
+
+def _mark_selected(axes: Axes, metric: str, history: Mapping[str, Points], selected_epoch: int) -> None:
+    value = dict(history.get(f"val/{metric}", ())).get(selected_epoch)
+    if value is not None:
+        axes.plot(selected_epoch, value, "o", color=VERMILLION, markersize=8, markeredgecolor="white")
+        axes.annotate(
+            f"{value:.3f}", (selected_epoch, value), (6, -12), textcoords="offset points", fontsize=10
+        )
+
+
+def _title(metric: str, objective: str) -> str:
+    title = "learning rate" if metric == "lr" else metric.replace("_", " ")
+    return f"{title} (selects the epoch)" if objective.endswith(f"/{metric}") else title

@@ -1,0 +1,79 @@
+"""Colours, sizes and names that all pictures share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from itertools import product
+from pathlib import Path
+from typing import ParamSpec
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from fiducial.statistics import Interval
+
+P = ParamSpec("P")
+
+# Okabe and Ito's palette, which people with any colour vision tell apart.
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#E69F00",
+    "#CC79A7",
+    "#56B4E9",
+)
+COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)
+LINES = tuple((colour, line) for line, colour in product(("-", "--", ":"), COLOURS))
+GREY = "#767676"
+
+STYLE = {
+    "figure.dpi": 100,
+    "savefig.dpi": 100,
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "lines.linewidth": 1.8,
+}
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw in the common style, and leave matplotlib's settings as they were."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with mpl.rc_context(STYLE):
+        figure.savefig(partial, format="png")
+    partial.replace(path)
+
+
+def short(name: str, length: int = 26) -> str:
+    """Return a name cut to `length` characters, its end marked."""
+    return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
+
+
+def with_bounds(interval: Interval, digits: int = 3) -> str:
+    """Return `0.912 [0.880, 0.940]`, or the value alone where there are no bounds."""
+    value = f"{interval.value:.{digits}f}"
+    if interval.num_resamples_used == 0:
+        return value
+    return f"{value} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"

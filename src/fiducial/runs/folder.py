@@ -1,0 +1,128 @@
+"""A run's folder: what it is called, what lies where, and how an interrupted one is found again.
+
+    config.yaml       every value of the run
+    run.json          what identifies it: a hash of its settings, the options picked, the command
+    checkpoints/      last, previous, best
+    tracking/         journal of everything that was tracked
+    predictions.csv   what it predicted for each test case
+    scores.json       test scores with intervals
+    figures/          pictures
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from fiducial.config import Composed
+from fiducial.errors import InputError
+
+CONFIG, RECORD, SCORES, PREDICTIONS = "config.yaml", "run.json", "scores.json", "predictions.csv"
+CHECKPOINTS, FIGURES = "checkpoints", "figures"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What identifies a run.
+
+    Attributes:
+        identity: hash of all settings that can change its result.
+        choices: option of each group.
+        overrides: what the command line gave.
+    """
+
+    identity: str
+    choices: dict[str, str]
+    overrides: tuple[str, ...]
+
+
+def create(composed: Composed, identity: str) -> Path:
+    """Make the folder of a new run, and write its configuration into it."""
+    cfg = composed.cfg
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    out = Path(cfg.outputs) / "runs" / cfg.name / (_job() or f"{now}-{secrets.token_hex(3)}")
+    out.mkdir(parents=True)
+    (out / CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(composed.resolved())))
+    content = asdict(Record(identity, composed.choices, composed.overrides))
+    (out / RECORD).write_text(json.dumps(content, indent=1))
+    return out
+
+
+def of_job(parent: Path, patience_seconds: float = 300) -> Path:
+    """Wait for the folder that process 0 of a launcher's job makes, and return it."""
+    out = parent / _job()
+    end = time.monotonic() + patience_seconds
+    while not (out / RECORD).is_file():
+        if time.monotonic() > end:
+            raise InputError(f"process 0 of this job did not make {out} within {patience_seconds:.0f} s")
+        time.sleep(0.2)
+    return out
+
+
+def _job() -> str:
+    """Return the folder name that all processes of one launcher's job share, or an empty string."""
+    job = os.environ.get("SLURM_JOB_ID") or os.environ.get("TORCHELASTIC_RUN_ID")
+    return f"job-{job}" if job else ""
+
+
+def record(out: Path) -> Record:
+    """Read a run's record."""
+    content = json.loads((out / RECORD).read_text())
+    return Record(**{**content, "overrides": tuple(content["overrides"])})
+
+
+def config(out: Path) -> DictConfig:
+    """Read a run's configuration."""
+    cfg = OmegaConf.load(out / CONFIG)
+    assert isinstance(cfg, DictConfig)
+    return cfg
+
+
+def find(name: str, outputs: Path) -> Path:
+    """Return the run's folder that `name` means: a path, the last part of one, or an id in the tracking UI.
+
+    Raises:
+        InputError: there is none, or several; with the latest ones named.
+    """
+    path = Path(name)
+    if (path / RECORD).is_file():
+        return path.resolve()
+    runs = list(each(outputs))
+    found = [run for run in runs if run.name == name or name in _ids(run)]
+    if len(found) == 1:
+        return found[0]
+    latest = "\n  ".join(str(run) for run in sorted(runs, key=lambda run: run.stat().st_mtime)[-3:])
+    known = f"The latest are:\n  {latest}" if latest else f"There are no runs in {outputs}"
+    raise InputError(f"expected the folder or the id of a run, got {name!r}, which names {len(found)}. {known}")
+
+
+def each(outputs: Path) -> Iterator[Path]:
+    """Yield the folders of all runs."""
+    yield from (file.parent for file in (Path(outputs).resolve() / "runs").glob(f"*/*/{RECORD}"))
+
+
+def latest(outputs: Path, identity: str) -> Path | None:
+    """Return the latest run with this identity, or None: the one that `resume=auto` means."""
+    same = (run for run in each(outputs) if record(run).identity == identity)
+    return max(same, key=lambda run: run.stat().st_mtime, default=None)
+
+
+def is_finished(out: Path) -> bool:
+    """Tell whether a run came to its end: its scores are the last thing that it writes."""
+    return (out / SCORES).is_file()
+
+
+def _ids(run: Path) -> set[str]:
+    """Return the ids under which a run is tracked."""
+    file = run / "tracking" / "delivered.json"
+    content: Mapping[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    return {value for value in content.values() if isinstance(value, str)}

@@ -1,0 +1,71 @@
+"""Fit, test and report one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+from pytorch_lightning.loggers import Logger
+
+from fiducial.checkpoints import BEST, LAST, resume_point
+from fiducial.data.module import DataModule
+from fiducial.hardware import Hardware
+from fiducial.randomness import reseed
+from fiducial.reports.progress import Progress
+from fiducial.runs import folder
+from fiducial.runs.build import build_callbacks, build_data, build_task, component, trainer_for
+from fiducial.runs.peers import peers
+from fiducial.runs.provenance import log_provenance
+from fiducial.tasks.base import Task
+from fiducial.tracking.lightning_logger import TrackingLogger
+from fiducial.tracking.lifetime import track
+
+
+def train(cfg: DictConfig, out: Path, *, resume: bool = False) -> dict[str, Any]:
+    """Fit the run in folder `out`; return the test scores of its selected checkpoint.
+
+    Raises:
+        InputError: something about the input makes the run impossible; the run is marked FAILED.
+    """
+    with track(out, component(cfg.tracking), name=cfg.name, experiment=cfg.study, resume=resume) as run:
+        hardware: Hardware = component(cfg.hardware)
+        hardware.check()
+        hardware.prepare()
+        data = build_data(cfg)
+        log_provenance(run, cfg, out, data)
+        run.start_delivery()
+        with peers(hardware, out):
+            task, trainer = fit(cfg, out, hardware, data, TrackingLogger(run, name=cfg.study))
+            epoch = test(cfg, out, task, trainer, data)
+        from fiducial.runs.outcome import Outcome  # matplotlib need not delay the first step
+
+        outcome = Outcome.of(cfg, out, task, data, epoch)
+        outcome.save()
+        outcome.log(run)
+    outcome.show()
+    return outcome.scores
+
+
+def fit(
+    cfg: DictConfig, out: Path, hardware: Hardware, data: DataModule, logger: Logger | None
+) -> tuple[Task, pl.Trainer]:
+    """Train from the start, or from the run's newest intact checkpoint."""
+    reseed(cfg.seed, "weights")
+    task = build_task(cfg, data, hardware)
+    callbacks = [*build_callbacks(cfg, out), Progress(cfg.objective)]
+    trainer = trainer_for(cfg, out, hardware, logger=logger, callbacks=callbacks)
+    checkpoint, damaged = resume_point(out / folder.CHECKPOINTS)
+    for fault in damaged:
+        print(f"{fault}; going on from {checkpoint or 'the start'}")
+    trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    return task, trainer
+
+
+def test(cfg: DictConfig, out: Path, task: Task, trainer: pl.Trainer, data: DataModule) -> int:
+    """Predict the test split with the checkpoint that `cfg.select` names; return its epoch."""
+    checkpoint = out / folder.CHECKPOINTS / (BEST if cfg.select == "best" else LAST)
+    trainer.test(task, datamodule=data, ckpt_path=checkpoint, verbose=False, weights_only=True)
+    return task.loaded_epoch
+

@@ -1,0 +1,103 @@
+"""One or several labels for a whole image, volume or sequence."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from fiducial.losses import levels, ordinal_probabilities
+from fiducial.metrics import ClassificationScores
+from fiducial.tasks.base import Batch, Gathered, Stage, Task
+from fiducial.types import Float, Int, Tensor
+
+Head = Literal["softmax", "sigmoid", "ordinal"]
+
+
+def class_probabilities(logits: Float[Tensor, "batch outputs"], head: Head, target: str) -> Float[Tensor, "batch c"]:
+    """Return class probabilities from a network's outputs.
+
+    A softmax gives one column a class; a single sigmoid output the two columns of a binary target; several
+    sigmoid outputs one independent probability a label; an ordinal head's cumulative outputs their differences.
+    """
+    if head == "softmax":
+        return logits.float().softmax(dim=1)
+    if head == "ordinal":
+        return ordinal_probabilities(logits.float())
+    positive = logits.float().sigmoid()
+    return torch.cat([1 - positive, positive], dim=1) if target == "binary" else positive
+
+
+def loss_target(label: Int[Tensor, "batch *labels"], head: Head, form: str, num_classes: int) -> Tensor:
+    """Return labels in the form a loss takes: class numbers, or float `(batch, outputs)`."""
+    if head == "ordinal":
+        return levels(label, num_classes)
+    if head == "sigmoid":
+        return label.float().view(len(label), -1)
+    return label if form == "index" else F.one_hot(label, num_classes).float()
+
+
+class Classification(Task):
+    """Learn binary, multi-class, multi-label or ordinal labels.
+
+    Args:
+        model: gives `(batch, num_outputs)` logits.
+        loss: takes what its `contract` says.
+        num_outputs: of the network; a check on the configuration.
+        target: kind of label, see `fiducial.data.source.Spec`.
+        num_classes: number of classes, or of labels.
+        contract: of the loss: head, input (logits or probabilities), target (index or onehot).
+        **options: of `Task`.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        loss: nn.Module,
+        num_outputs: int,
+        target: str,
+        num_classes: int,
+        contract: dict[str, Any],
+        **options: Any,
+    ) -> None:
+        super().__init__(model=model, **options)
+        self.loss, self.num_outputs, self.target, self.num_classes = loss, num_outputs, target, num_classes
+        self.head: Head = contract["head"]
+        self.loss_input: str = contract.get("input", "logits")
+        self.loss_form: str = contract.get("target", "index")
+        stages = ("train", "val", "test")
+        self.metrics = nn.ModuleDict({f"{stage}_": ClassificationScores(target, num_classes) for stage in stages})
+        self.cases = Gathered("row", "probabilities", "label")
+
+    def step(self, batch: Batch, stage: Stage) -> Tensor:
+        """Return the mean loss of a batch."""
+        logits, label = self(batch), batch["label"]
+        probabilities = class_probabilities(logits, self.head, self.target)
+        wanted = loss_target(label, self.head, self.loss_form, self.num_classes)
+        loss: Tensor = self.loss(logits if self.loss_input == "logits" else probabilities, wanted)
+        self._metric(stage).update(probabilities.detach(), label)
+        if stage == "test":
+            self.cases.update(row=batch["row"], probabilities=probabilities, label=label)
+        return loss
+
+    def scores(self, stage: Stage) -> dict[str, Tensor]:
+        """Return the classification scores of the epoch."""
+        metric = self._metric(stage)
+        scores = metric.compute()
+        metric.reset()
+        return scores
+
+    def gather(self) -> dict[str, Tensor]:
+        """Return `row`, `probabilities` (cases, classes) and `label` of every test case, in table order."""
+        gathered = self.cases.compute()
+        self.cases.reset()
+        order = gathered["row"].argsort()
+        return {name: values[order] for name, values in gathered.items()}
+
+    def _metric(self, stage: Stage) -> ClassificationScores:
+        metric = self.metrics[f"{stage}_"]
+        assert isinstance(metric, ClassificationScores)
+        return metric

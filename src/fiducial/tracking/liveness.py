@@ -1,0 +1,138 @@
+"""Which runs are alive: a lock that dies with its process, and a marker per run that is not settled yet."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fiducial.errors import InputError
+
+FOLDER = "tracking"
+
+
+class LockHeldError(Exception):
+    """A lock is held by another process."""
+
+
+_descriptors: set[int] = set()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[int]:
+    """Hold an exclusive lock on a file, without waiting; gives the file's descriptor.
+
+    A process forked meanwhile does not hold it: the lock is gone when its owner is, though workers live on.
+
+    Raises:
+        LockHeldError: somebody else has it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    _descriptors.add(descriptor)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockHeldError(path) from None
+        yield descriptor
+    finally:
+        if descriptor in _descriptors:  # else this is a forked process, where it is closed
+            _descriptors.remove(descriptor)
+            os.close(descriptor)
+
+
+def _let_go_in_child() -> None:
+    for descriptor in _descriptors:
+        os.close(descriptor)
+    _descriptors.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
+
+
+@contextmanager
+def alive(out: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder for as long as the run lives.
+
+    Raises:
+        InputError: another process has a run in this folder.
+    """
+    path = out / FOLDER / "lock"
+    try:
+        with locked(path) as descriptor:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            yield
+    except LockHeldError as held:
+        if held.args[0] != path:
+            raise
+        raise InputError(
+            f"expected a folder that no other run is using, got {out}, in use by process "
+            f"{path.read_text() or '?'}; wait for it, stop it, or choose another folder"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A run that is alive, or not fully delivered. Finding such runs costs a listing of one small folder.
+
+    Attributes:
+        id: the run's id.
+        out: the run's folder, relative to the outputs folder where it lies inside.
+        pid: process that started it.
+        host: machine of that process.
+        uri: store it is tracked in, without credentials; None for none.
+    """
+
+    id: str
+    out: str
+    pid: int
+    host: str
+    uri: str | None
+
+    @classmethod
+    def here(cls, run_id: str, out: Path, outputs: Path, uri: str | None) -> Marker:
+        """Return the marker of a run of this process."""
+        shown = out.relative_to(outputs) if out.is_relative_to(outputs) else out
+        return cls(run_id, str(shown), os.getpid(), socket.gethostname(), uri)
+
+    @classmethod
+    def all_in(cls, outputs: Path) -> list[Marker]:
+        """Return the markers in an outputs folder, oldest first."""
+        paths = list((outputs / "active").glob("*.json"))
+        markers = []
+        for path in sorted(paths, key=lambda path: path.stat().st_mtime if path.exists() else 0):
+            try:
+                markers.append(cls(**json.loads(path.read_text())))
+            except (OSError, ValueError, TypeError):  # settled meanwhile, or written by another version
+                continue
+        return markers
+
+    def write(self, outputs: Path) -> None:
+        """Put the marker in place."""
+        write_whole(self._path(outputs), json.dumps(asdict(self)))
+
+    def remove(self, outputs: Path) -> None:
+        """Take the marker away: the run is settled."""
+        self._path(outputs).unlink(missing_ok=True)
+
+    def folder(self, outputs: Path) -> Path:
+        """Return the run's folder."""
+        return outputs / self.out
+
+    def _path(self, outputs: Path) -> Path:
+        return outputs / "active" / f"{self.id}.json"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file so that a reader sees the old content or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    draft.write_text(text)
+    draft.replace(path)

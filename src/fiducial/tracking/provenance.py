@@ -1,0 +1,157 @@
+"""Where a run came from: code, packages, machine and command line."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from fiducial.tracking.redaction import redact_command, redact_text
+
+PACKAGES = (
+    "fiducial",
+    "torch",
+    "pytorch-lightning",
+    "monai",
+    "mlflow",
+    "torchmetrics",
+    "hydra-core",
+    "omegaconf",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "pillow",
+)
+_MAX_DIFF = 1_000_000
+_GIT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Facts about a run's origin.
+
+    Attributes:
+        command: the command line, secrets hidden.
+        commit: git commit of the working folder, None outside a repository (as are `branch` and `dirty`).
+        branch: git branch; None with a detached head.
+        dirty: files differ from the commit, or are unknown to it.
+        diff: the uncommitted changes of known files, secrets hidden, cut at a million characters.
+        packages: versions of the main packages.
+        python: version of Python.
+        platform: operating system, as Python names it.
+        host: name of the machine.
+        cpu: model of the processor.
+        cores: logical cores this process may use.
+        memory_gib: memory of the machine.
+        gpus: models of the NVIDIA GPUs of the machine.
+    """
+
+    command: str
+    commit: str | None
+    branch: str | None
+    dirty: bool | None
+    diff: str
+    packages: Mapping[str, str]
+    python: str
+    platform: str
+    host: str
+    cpu: str
+    cores: int
+    memory_gib: float
+    gpus: tuple[str, ...]
+
+    def as_tags(self) -> dict[str, str]:
+        """Return what is worth filtering runs by."""
+        tags = {
+            "fiducial.command": self.command,
+            "fiducial.version": self.packages.get("fiducial", ""),
+            "fiducial.host": self.host,
+            "fiducial.cpu": self.cpu,
+            "fiducial.gpus": ", ".join(self.gpus),
+            "mlflow.source.git.commit": self.commit or "",
+            "mlflow.source.git.branch": self.branch or "",
+            "fiducial.git.dirty": "" if self.dirty is None else str(self.dirty).lower(),
+        }
+        return {key: value for key, value in tags.items() if value}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything but the diff, ready for JSON or YAML."""
+        return {key: value for key, value in asdict(self).items() if key != "diff"} | {
+            "gpus": list(self.gpus)
+        }
+
+
+def collect(argv: Sequence[str], cwd: Path) -> Provenance:
+    """Return the origin of a run that was started with `argv` in folder `cwd`. Imports nothing heavy."""
+    import psutil
+
+    commit = _git(cwd, "rev-parse", "HEAD")
+    status = _git(cwd, "status", "--porcelain") if commit else None
+    diff = (_git(cwd, "diff", "HEAD", "--no-ext-diff") or "") if status else ""
+    return Provenance(
+        command=redact_command(argv),
+        commit=commit,
+        branch=_git(cwd, "symbolic-ref", "--short", "--quiet", "HEAD") if commit else None,
+        dirty=None if status is None else bool(status),
+        diff=_bounded(redact_text(diff[: 2 * _MAX_DIFF])),
+        packages=_versions(),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        host=socket.gethostname(),
+        cpu=_cpu_model(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+        gpus=_gpu_models(),
+    )
+
+
+def _git(cwd: Path, *arguments: str) -> str | None:
+    """Return what git says; None outside a repository, without git, or when it takes too long."""
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *arguments],
+            cwd=cwd,
+            capture_output=True,
+            timeout=_GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode(errors="replace").rstrip("\n")
+
+
+def _bounded(diff: str) -> str:
+    return diff if len(diff) <= _MAX_DIFF else f"{diff[:_MAX_DIFF]}\n… cut at {_MAX_DIFF} characters\n"
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or platform.machine())
+
+
+def _gpu_models() -> tuple[str, ...]:
+    """Return the GPUs as the driver lists them, without loading CUDA."""
+    models = []
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        lines = path.read_text().splitlines()
+        models += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+    return tuple(models)

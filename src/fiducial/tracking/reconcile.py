@@ -1,0 +1,134 @@
+"""Runs that ended without a word, and runs whose journal has not fully arrived: both are put right."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fiducial.tracking.delivery import Delivery, RunDeletedError
+from fiducial.tracking.journal import History, Journal
+from fiducial.tracking.liveness import FOLDER, LockHeldError, Marker, locked
+from fiducial.tracking.redaction import redact_text
+from fiducial.tracking.tracker import Tracker
+
+DIED = "process died without a word (SIGKILL, out of memory or power loss)"
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What was done about one run.
+
+    Attributes:
+        id: the run's id.
+        out: its folder.
+        died: its process was gone while it was still called running; it is FAILED now.
+        delivered: everything in its journal has arrived, or needs not.
+        reason: why not, if not.
+    """
+
+    id: str
+    out: Path
+    died: bool
+    delivered: bool
+    reason: str = ""
+
+
+def reconcile(
+    outputs: Path, tracker: Tracker | None = None, stop: Callable[[], bool] = lambda: False
+) -> list[Reconciled]:
+    """Put right each run of this machine that is not settled; return those that were looked after.
+
+    Runs that are alive, and runs of other machines, are left alone. A store that is down is not waited for.
+
+    Args:
+        outputs: the folder of all runs.
+        tracker: knows the credentials of a server, if the runs are on the same one.
+        stop: asked between two runs and between two requests; True ends it early.
+    """
+    outputs = outputs.expanduser().resolve()
+    done = []
+    for marker in Marker.all_in(outputs):
+        if stop():
+            break
+        if marker.host != socket.gethostname():
+            continue
+        reconciled = _reconcile_one(marker, outputs, tracker, stop)
+        if reconciled is not None:
+            done.append(reconciled)
+    return done
+
+
+def _reconcile_one(
+    marker: Marker, outputs: Path, tracker: Tracker | None, stop: Callable[[], bool]
+) -> Reconciled | None:
+    out = marker.folder(outputs)
+    if not (out / FOLDER / "journal.jsonl").exists():  # deleted by hand, or killed in its first millisecond
+        _forget(marker, outputs)
+        return None
+    try:
+        with locked(out / FOLDER / "lock"):
+            died = _conclude(out)
+    except LockHeldError:
+        return None
+    reason = _deliver(marker, out, tracker, stop)
+    try:
+        with locked(out / FOLDER / "lock"):  # somebody may have resumed it meanwhile
+            if not reason:
+                marker.remove(outputs)
+    except LockHeldError:
+        return None
+    return Reconciled(marker.id, out, died=died, delivered=not reason, reason=reason)
+
+
+def _forget(marker: Marker, outputs: Path) -> None:
+    """Remove the marker of a run that left no journal, unless it is about to write one."""
+    folder = marker.folder(outputs) / FOLDER
+    if not folder.exists():
+        marker.remove(outputs)
+        return
+    with contextlib.suppress(LockHeldError), locked(folder / "lock"):
+        marker.remove(outputs)
+
+
+def _conclude(out: Path) -> bool:
+    """Give a run that is still called running its true status; return whether it was needed."""
+    path = out / FOLDER / "journal.jsonl"
+    if History.of(path).status != "RUNNING":
+        return False
+    last_sign = path.stat().st_mtime
+    journal = Journal(path)
+    journal.append(
+        {"event": "tags", "values": {"fiducial.error": DIED, "fiducial.interrupted": "true"}},
+        {"event": "status", "status": "FAILED", "time": int(min(last_sign, time.time()) * 1000)},
+    )
+    journal.close()
+    return True
+
+
+def _deliver(marker: Marker, out: Path, tracker: Tracker | None, stop: Callable[[], bool]) -> str:
+    """Deliver what is left; return why it did not work, or an empty text."""
+    if marker.uri is None:
+        return ""
+    delivery = Delivery(out, _with_credentials(marker.uri, tracker))
+    if delivery.is_complete:
+        return ""
+    try:
+        delivery.advance(stop)
+    except LockHeldError:
+        return "being delivered by another process"
+    except RunDeletedError:
+        return ""
+    except Exception as error:  # whatever a store that is down or broken raises
+        return redact_text(str(error).splitlines()[0][:300] if str(error) else type(error).__name__)
+    return "" if delivery.is_complete else "interrupted"
+
+
+def _with_credentials(shown: str, tracker: Tracker | None) -> str:
+    """Return the URI to connect to: markers are written without credentials."""
+    known = [tracker.uri if tracker else None, os.environ.get("MLFLOW_TRACKING_URI")]
+    return next((uri for uri in known if uri and redact_text(uri) == shown), shown)

@@ -1,0 +1,111 @@
+"""The thread that delivers a run while it trains, and waits out a store that is down."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from fiducial.tracking.delivery import Delivery, RunDeletedError
+from fiducial.tracking.liveness import LockHeldError
+from fiducial.tracking.redaction import redact_text
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_PAUSE = 60.0
+_CLOSING_PAUSE = 1.0
+
+
+class Sender(threading.Thread):
+    """Delivers a journal again and again until it is told to finish.
+
+    Args:
+        delivery: the journal and where it goes.
+        seconds: between two deliveries, while all is well.
+        afterwards: done once, after the first delivery; takes a function that says when to hurry.
+    """
+
+    def __init__(
+        self, delivery: Delivery, *, seconds: float, afterwards: Callable[[Callable[[], bool]], None]
+    ) -> None:
+        super().__init__(name="fiducial-sender", daemon=True)
+        self.error: str | None = None
+        self._delivery = delivery
+        self._seconds = seconds
+        self._afterwards = afterwards
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._closing = False
+        self._failures = 0
+        self._stopped = False
+
+    def run(self) -> None:
+        """Deliver until the run has ended and all has arrived, or there is no time left."""
+        settled_others = False
+        while not self._hurry.is_set():
+            last_round = self._closing
+            self._deliver()
+            if self._failures == 0 and not settled_others:
+                settled_others = True
+                self._afterwards(self._hurry.is_set)
+            if last_round and self._failures == 0:
+                return
+            self._pause()
+
+    def finish(self, *, patience: float, is_local: bool) -> bool:
+        """End the thread; return whether everything has arrived.
+
+        Args:
+            patience: seconds to wait for a store that does not answer.
+            is_local: wait longer than that for as long as the store takes what it is given.
+        """
+        self._closing = True
+        self._wake.set()
+        deadline = time.monotonic() + patience
+        while self.is_alive() and not self._hurry.is_set() and time.monotonic() < deadline:
+            self.join(timeout=0.05)
+            if is_local and self._failures == 0:
+                deadline = time.monotonic() + patience
+        self._hurry.set()
+        self._wake.set()
+        self.join(timeout=0.5)
+        return self._stopped or self._delivery.is_complete
+
+    def hurry(self) -> None:
+        """Do not wait any longer: the user asks a second time."""
+        self._hurry.set()
+
+    def _deliver(self) -> None:
+        if self._stopped:
+            return
+        try:
+            self._delivery.advance(self._hurry.is_set)
+        except LockHeldError:
+            self._failures += 1
+        except RunDeletedError:
+            self._stopped = True
+            logger.warning(
+                "the run was deleted in MLflow; it goes on, and its journal stays in %s", self._delivery.out
+            )
+        except Exception as error:  # whatever it is, training goes on
+            self._failures += 1
+            self.error = redact_text(f"{type(error).__name__}: {error}".splitlines()[0][:300])
+            level = logging.WARNING if self._failures == 1 else logging.DEBUG
+            logger.log(
+                level,
+                "tracking is kept in %s for now, the store does not take it: %s",
+                self._delivery.out,
+                self.error,
+            )
+        else:
+            if self._failures > 0 and self.error:
+                logger.warning("the tracking store takes what it is given again")
+            self._failures, self.error = 0, None
+
+    def _pause(self) -> None:
+        pause = self._seconds if self._failures == 0 else min(_LONGEST_PAUSE, 2.0 ** (self._failures - 1))
+        if self._closing:
+            self._hurry.wait(min(pause, _CLOSING_PAUSE) if self._failures else 0.0)
+        else:
+            self._wake.wait(pause)
