@@ -5,7 +5,7 @@ from fiducial.tracking.redaction import is_secret, redact, redact_command, redac
 
 @pytest.mark.parametrize(
     "key",
-    ["password", "db.password", "AWS_SECRET_ACCESS_KEY", "apiKey", "api_key", "hf_token", "tokens", "credentials",
+    ["password", "db.password", "AWS_SECRET_ACCESS_KEY", "apiKey", "api_key", "hf_token", "credentials",
      "tracking.credential", "accessToken", "a.b.private_key", "MLFLOW_TRACKING_PASSWORD"],
 )  # fmt: skip
 def test_secret_keys(key):
@@ -14,7 +14,9 @@ def test_secret_keys(key):
     assert redact(key, 12345) == "***"
 
 
-@pytest.mark.parametrize("key", ["tokenizer", "num_tokens", "model.max_tokens", "secretary", "keys", "learning_rate"])
+@pytest.mark.parametrize(
+    "key", ["tokenizer", "num_tokens", "model.max_tokens", "secretary", "keys", "learning_rate"]
+)
 def test_harmless_keys(key):
     assert not is_secret(key)
     assert redact(key, 197) == "197"
@@ -60,5 +62,12 @@ def test_text_keeps_its_lines():
 
 def test_command(monkeypatch):
     monkeypatch.setenv("HOME", "/home/jane")
-    argv = "/home/jane/bin/fiducial train data_dir=/home/jane/x --token hunter2 db.password=hunter3".split()
+    argv = [
+        "/home/jane/bin/fiducial",
+        "train",
+        "data_dir=/home/jane/x",
+        "--token",
+        "hunter2",
+        "db.password=hunter3",
+    ]
     assert redact_command(argv) == "fiducial train data_dir=~/x --token *** db.password=***"

@@ -8,8 +8,9 @@ Nothing here imports torch or MLflow before a run's delivery starts.
 """
 
 from fiducial.tracking.lifetime import Terminated, track
+from fiducial.tracking.null_run import NullRun
 from fiducial.tracking.reconcile import Reconciled, reconcile
-from fiducial.tracking.run import NullRun, Run
+from fiducial.tracking.run import Run
 from fiducial.tracking.tracker import Tracker
 
 __all__ = ["NullRun", "Reconciled", "Run", "Terminated", "Tracker", "reconcile", "track"]

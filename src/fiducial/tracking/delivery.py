@@ -10,13 +10,15 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fiducial.tracking import journal, store
+from fiducial.tracking.batch import Batch, log_batch
 from fiducial.tracking.journal import Event
-from fiducial.tracking.liveness import FOLDER, locked, write_whole
+from fiducial.tracking.liveness import FOLDER, locked
+from fiducial.tracking.receipt import Receipt
 from fiducial.tracking.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -25,81 +27,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RUN_TAG = "fiducial.run"
-MAX_METRICS = 1000
-MAX_PARAMS = 100
-MAX_TAGS = 100
 _ARTIFACT_TRIES = 3
-_MAX_BYTES = 400_000  # MLflow refuses requests above 1 MB
 
 
 class RunDeletedError(Exception):
     """The run was deleted in MLflow: what is left of its journal is not wanted there."""
-
-
-@dataclass
-class Receipt:
-    """How far a journal has been delivered, and where to.
-
-    Attributes:
-        uri: the store, without credentials.
-        run_id: the run in MLflow, once it is known to exist.
-        offset: bytes of the journal that have arrived.
-        attempts: times that making the run was tried; one that timed out may have succeeded all the same.
-        refused: events that the store would not take.
-    """
-
-    uri: str
-    run_id: str | None = None
-    offset: int = 0
-    attempts: int = 0
-    refused: int = 0
-
-    @classmethod
-    def of(cls, path: Path, uri: str) -> Receipt:
-        """Read a receipt; one of another store, or a damaged one, counts as nothing delivered."""
-        try:
-            receipt = cls(**json.loads(path.read_text()))
-        except FileNotFoundError:
-            return cls(uri)
-        except (ValueError, TypeError):
-            return cls(uri, attempts=1)
-        return receipt if receipt.uri == uri else cls(uri, attempts=1)
-
-
-@dataclass
-class _Batch:
-    """What goes out in one request."""
-
-    metrics: list[list[Any]] = field(default_factory=list)
-    params: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    num_bytes: int = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.metrics or self.params or self.tags)
-
-    def takes(self, event: Event, num_bytes: int) -> bool:
-        """Return whether an event still fits."""
-        values = len(event.get("values", ()))
-        return (
-            len(self.metrics) + len(event.get("points", ())) <= MAX_METRICS - MAX_PARAMS - MAX_TAGS
-            and (event["event"] != "params" or len(self.params) + values <= MAX_PARAMS)
-            and (event["event"] != "tags" or len(self.tags) + values <= MAX_TAGS)
-            and self.num_bytes + num_bytes <= _MAX_BYTES
-        )
-
-    def add(self, event: Event, num_bytes: int) -> None:
-        """Add an event of metrics, parameters or tags; infinities become NaN and a tag that says so."""
-        self.num_bytes += num_bytes
-        if event["event"] == "params":
-            self.params |= event["values"]
-        elif event["event"] == "tags":
-            self.tags |= event["values"]
-        else:
-            self.metrics += event["points"]
-            for key, value, _, step in event["points"]:
-                if value in ("inf", "-inf") and len(self.tags) < MAX_TAGS:
-                    self.tags[f"fiducial.infinite.{key}"[:250]] = f"{value} at step {step}, stored as NaN"
 
 
 class Delivery:
@@ -161,20 +93,20 @@ class Delivery:
                 receipt.offset = offset
                 self._save(receipt)
 
-    def _chunks(self, start: int) -> Iterator[tuple[_Batch | Event, int]]:
+    def _chunks(self, start: int) -> Iterator[tuple[Batch | Event, int]]:
         """Yield batches, and events that go alone, with the offset behind each."""
-        batch, before = _Batch(), start
+        batch, before = Batch(), start
         for event, offset in journal.read(self._journal, start):
             num_bytes = offset - before
             if event["event"] in ("metrics", "params", "tags"):
                 if batch and not batch.takes(event, num_bytes):
                     yield batch, before
-                    batch = _Batch()
+                    batch = Batch()
                 batch.add(event, num_bytes)
             else:
                 if batch:
                     yield batch, before
-                    batch = _Batch()
+                    batch = Batch()
                 yield event, offset
             before = offset
         if batch:
@@ -218,8 +150,8 @@ class Delivery:
         logger.warning("run %s had been deleted in MLflow; restored, because it goes on", run_id)
         client.restore_run(run_id)
 
-    def _send(self, client: MlflowClient, receipt: Receipt, chunk: _Batch | Event) -> None:
-        if isinstance(chunk, _Batch):
+    def _send(self, client: MlflowClient, receipt: Receipt, chunk: Batch | Event) -> None:
+        if isinstance(chunk, Batch):
             self._send_batch(client, receipt, chunk)
             return
         assert receipt.run_id is not None
@@ -235,13 +167,13 @@ class Delivery:
             case "unreadable":
                 self._set_aside(receipt, chunk, "a damaged line of the journal")
 
-    def _send_batch(self, client: MlflowClient, receipt: Receipt, batch: _Batch) -> None:
+    def _send_batch(self, client: MlflowClient, receipt: Receipt, batch: Batch) -> None:
         """Send a batch; if the store refuses it, send its items one by one and set aside what is refused."""
         from mlflow.exceptions import MlflowException
 
         assert receipt.run_id is not None
         try:
-            _log_batch(client, receipt.run_id, batch)
+            log_batch(client, receipt.run_id, batch)
         except MlflowException as error:
             if error.error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
                 raise
@@ -249,7 +181,7 @@ class Delivery:
             self._open_run(client, receipt)  # refused, or is the run gone?
             if receipt.run_id != run_id:
                 raise
-            parts = _parts(batch)
+            parts = batch.parts()
             if len(parts) == 1:
                 self._set_aside(receipt, asdict(batch), str(error))
                 return
@@ -290,22 +222,7 @@ class Delivery:
         logger.log(level, "the tracking store did not take everything (%s); see %s", reason, path)
 
     def _save(self, receipt: Receipt) -> None:
-        write_whole(self._receipt_path, json.dumps(asdict(receipt)))
-
-
-def _log_batch(client: MlflowClient, run_id: str, batch: _Batch) -> None:
-    from mlflow.entities import Metric, Param, RunTag
-
-    # "nan" and both infinities become NaN: MLflow would store an infinity as 1.8e308
-    values = [
-        (key, float("nan") if isinstance(value, str) else value, *rest) for key, value, *rest in batch.metrics
-    ]
-    client.log_batch(
-        run_id,
-        metrics=[Metric(*value) for value in values],
-        params=[Param(*item) for item in batch.params.items()],
-        tags=[RunTag(*item) for item in batch.tags.items()],
-    )
+        receipt.write(self._receipt_path)
 
 
 def _runs_of(client: MlflowClient, experiment: str, run: str) -> list[str]:
@@ -314,11 +231,3 @@ def _runs_of(client: MlflowClient, experiment: str, run: str) -> list[str]:
         [experiment], f"tags.`{RUN_TAG}` = '{run}'", order_by=["attributes.start_time ASC"]
     )
     return [str(match.info.run_id) for match in found]
-
-
-def _parts(batch: _Batch) -> list[_Batch]:
-    return [
-        *(_Batch(metrics=[point]) for point in batch.metrics),
-        *(_Batch(params={key: value}) for key, value in batch.params.items()),
-        *(_Batch(tags={key: value}) for key, value in batch.tags.items()),
-    ]

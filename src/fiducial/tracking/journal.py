@@ -61,7 +61,7 @@ class Journal:
                 written = 0
                 while written < len(data):  # a full disk takes a part; the next write names the reason
                     written += os.write(self._descriptor, data[written:])
-            except OSError:
+            except BaseException:
                 os.ftruncate(self._descriptor, self._size)
                 raise
             self._size += len(data)

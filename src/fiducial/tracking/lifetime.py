@@ -35,7 +35,7 @@ def track(out: Path, tracker: Tracker, *, name: str, experiment: str, resume: bo
     """Track what happens inside as one run in folder `out`.
 
     The run ends FINISHED, FAILED with the traceback as the artifact `traceback.txt`, or KILLED after Ctrl-C
-    (raises KeyboardInterrupt) and SIGTERM (raises Terminated). Starting takes milliseconds: another thread opens
+    (raises KeyboardInterrupt) and SIGTERM (raises Terminated). Starting takes milliseconds; a thread opens
     the store once `Run.start_delivery` is called, at the latest at the end. A second Ctrl-C or SIGTERM, while
     the end waits for the store, ends the waiting.
 

@@ -9,7 +9,8 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from fiducial.tracking.run import NullRun, Run
+from fiducial.tracking.null_run import NullRun
+from fiducial.tracking.run import Run
 
 
 class TrackingLogger(Logger):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fiducial.tracking import store
 from fiducial.tracking.delivery import Delivery, RunDeletedError
 from fiducial.tracking.journal import History, Journal
 from fiducial.tracking.liveness import FOLDER, LockHeldError, Marker, locked
@@ -124,7 +125,7 @@ def _deliver(marker: Marker, out: Path, tracker: Tracker | None, stop: Callable[
     except RunDeletedError:
         return ""
     except Exception as error:  # whatever a store that is down or broken raises
-        return redact_text(str(error).splitlines()[0][:300] if str(error) else type(error).__name__)
+        return store.reason(error)
     return "" if delivery.is_complete else "interrupted"
 
 

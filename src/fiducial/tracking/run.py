@@ -70,11 +70,13 @@ class Run:
         self._marker = Marker.here(self.id, out, tracker.outputs, tracker.shown_uri)
         self._marker.write(tracker.outputs)
         self._journal = Journal(path)
-        self._journal.append(
-            {"event": "status", "status": "RUNNING", "time": _now()}
-            if resume
-            else {"event": "run", "id": self.id, "name": name, "experiment": experiment, "time": _now()}
-        )
+        if resume:
+            self._journal.append({"event": "status", "status": "RUNNING", "time": _now()})
+            died = {"fiducial.interrupted": "true"} if history.status == "RUNNING" else {}
+            self.set_tags({"fiducial.error": ""} | died if history.status != "FINISHED" else {})
+        else:
+            opened = {"id": self.id, "name": name, "experiment": experiment, "time": _now()}
+            self._journal.append({"event": "run"} | opened)
         self._writer = threading.Thread(target=self._write_regularly, name="fiducial-journal", daemon=True)
         self._writer.start()
         self._sampler = Sampler(
@@ -151,7 +153,7 @@ class Run:
             parts = (fresh[start : start + _POINTS_PER_EVENT] for start in starts)
             try:
                 self._journal.append(*(metrics_event(part) for part in parts))
-            except OSError:
+            except BaseException:  # a full disk, or a signal: written twice is stored once, lost is lost
                 self._points.extendleft(reversed(points))
                 raise
 
@@ -217,37 +219,6 @@ class Run:
                         "metrics are kept in memory, %s cannot be written: %s", self._journal.path, error
                     )
                 failed = True
-
-
-class NullRun:
-    """Takes what a run takes and keeps nothing: for the other processes of a distributed run."""
-
-    id = ""
-    resumed = False
-
-    def __init__(self, out: Path) -> None:
-        self.out = out
-
-    def log_params(self, params: Mapping[str, Scalar]) -> None:
-        """Keep nothing."""
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Keep nothing."""
-
-    def set_tags(self, tags: Mapping[str, Scalar]) -> None:
-        """Keep nothing."""
-
-    def log_text(self, text: str, name: str, folder: str = "") -> None:
-        """Keep nothing."""
-
-    def log_file(self, path: Path, folder: str = "") -> None:
-        """Keep nothing."""
-
-    def flush(self) -> None:
-        """Keep nothing."""
-
-    def start_delivery(self) -> None:
-        """Keep nothing."""
 
 
 def clean_key(key: str) -> str:

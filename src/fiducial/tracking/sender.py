@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from fiducial.tracking.delivery import Delivery, RunDeletedError
 from fiducial.tracking.liveness import LockHeldError
-from fiducial.tracking.redaction import redact_text
+from fiducial.tracking.store import reason
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Sender(threading.Thread):
             )
         except Exception as error:  # whatever it is, training goes on
             self._failures += 1
-            self.error = redact_text(f"{type(error).__name__}: {error}".splitlines()[0][:300])
+            self.error = reason(error)
             level = logging.WARNING if self._failures == 1 else logging.DEBUG
             logger.log(
                 level,

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sqlite3
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ def connect(uri: str, request_seconds: int = 20) -> MlflowClient:
     prepare_mlflow(request_seconds)
     from mlflow import MlflowClient
 
+    # MLflow's own use of SQLAlchemy 2.1, about which nobody here can do anything
+    warnings.filterwarnings("ignore", "The ``noload`` loader strategy", DeprecationWarning)
     for name in ("mlflow.store.db.utils", "mlflow.utils.rest_utils", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what they report is tried again, and said once
     path = database(uri)
@@ -139,6 +142,14 @@ def check_database(path: Path) -> None:
         raise InputError(_broken(path, str(error))) from error
     if not {"experiments", "runs", "metrics", "alembic_version"} <= tables:
         raise InputError(_broken(path, "not an MLflow database, or its creation was interrupted"))
+
+
+def reason(error: BaseException) -> str:
+    """Return why a store did not take something, in one line: the innermost cause, without credentials."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    lines = str(error).splitlines() or [""]
+    return redact_text(f"{type(error).__name__}: {lines[0]}"[:300])
 
 
 def health(uri: str) -> list[Finding]:

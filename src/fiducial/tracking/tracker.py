@@ -21,7 +21,7 @@ class Tracker:
     Attributes:
         outputs: the folder of all runs; the embedded store and the list of active runs live in it.
         uri: "embedded" for an MLflow database in `outputs`; "env" for the server in `MLFLOW_TRACKING_URI`
-            (whose credentials then never enter a configuration); a URI that MLflow takes; None to send nothing.
+            (whose credentials then never enter a configuration); an MLflow URI; None to send nothing.
         flush_seconds: how often metrics go to the run's journal, and from there to the store.
         patience_seconds: how long the end of a run waits for a store that does not answer.
         system_metrics_seconds: how often load and memory are sampled; 0 turns that off.

@@ -1,0 +1,43 @@
+"""How far a journal has been delivered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fiducial.tracking.liveness import write_whole
+
+
+@dataclass
+class Receipt:
+    """How far a journal has been delivered, and where to.
+
+    Attributes:
+        uri: the store, without credentials.
+        run_id: the run in MLflow, once it is known to exist.
+        offset: bytes of the journal that have arrived.
+        attempts: times that making the run was tried; one that timed out may have succeeded all the same.
+        refused: events that the store would not take.
+    """
+
+    uri: str
+    run_id: str | None = None
+    offset: int = 0
+    attempts: int = 0
+    refused: int = 0
+
+    @classmethod
+    def of(cls, path: Path, uri: str) -> Receipt:
+        """Read a receipt; one of another store, or a damaged one, counts as nothing delivered."""
+        try:
+            receipt = cls(**json.loads(path.read_text()))
+        except FileNotFoundError:
+            return cls(uri)
+        except (ValueError, TypeError):
+            return cls(uri, attempts=1)
+        return receipt if receipt.uri == uri else cls(uri, attempts=1)
+
+    def write(self, path: Path) -> None:
+        """Write the receipt, whole or not at all."""
+        write_whole(path, json.dumps(asdict(self)))
