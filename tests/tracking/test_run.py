@@ -1,3 +1,4 @@
+import json
 import math
 import threading
 import time
@@ -58,6 +59,19 @@ def test_everything_arrives(tracker, tmp_path):
     )
     assert found.info.artifact_uri.startswith(f"file://{tracker.outputs}/artifacts/test/")
     assert list((tracker.outputs / "active").iterdir()) == []
+
+
+def test_dataset_and_kind_of_experiment(tracker):
+    profile = {"train cases": 546, "modality": "ultrasound"}
+    with track(tracker.outputs / "a", tracker, name="a", experiment="test") as run:
+        run.log_dataset("breastmnist", "0123456789abcdef" * 4, profile)
+    client, found = mlflow_run(tracker)
+    (entry,) = found.inputs.dataset_inputs
+    assert (entry.dataset.name, entry.dataset.digest) == ("breastmnist", "0123456789abcdef")
+    assert json.loads(entry.dataset.profile) == profile
+    assert [(tag.key, tag.value) for tag in entry.tags] == [("mlflow.data.context", "training")]
+    tags = client.get_experiment(found.info.experiment_id).tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_start_and_end_times_are_the_runs_own(tracker):

@@ -26,8 +26,11 @@ def log_provenance(run: Run, cfg: DictConfig, out: Path, data: DataModule) -> No
     record = folder.record(out)
     fingerprint = dict(data.source.fingerprint())
     run.log_params({**record.choices, **dict(_scalars(OmegaConf.to_container(cfg, resolve=True)))})
-    run.set_tags({**origin.as_tags(), **_data_tags(data, fingerprint), **_identity(record.identity, fingerprint, origin)})
-    run.set_tags({"fiducial.select": cfg.select, "fiducial.objective": cfg.objective, "fiducial.folder": out.name})
+    run.log_dataset(record.choices["data"], fingerprint["sha256"], _profile(data))
+    run.set_tags({**origin.as_tags(), **_identity(record.identity, fingerprint, origin)})
+    run.set_tags(
+        {"fiducial.select": cfg.select, "fiducial.objective": cfg.objective, "fiducial.folder": out.name}
+    )
     run.log_text(redact_text((out / folder.CONFIG).read_text()), "config.yaml")
     run.log_text(json.dumps(origin.as_dict(), indent=1), "provenance.json")
     run.log_text(json.dumps(fingerprint, indent=1), "data.json")
@@ -42,16 +45,12 @@ def _identity(settings: str, fingerprint: dict[str, str], origin: Provenance) ->
     return {"fiducial.identity": hashlib.sha256("\n".join(parts).encode()).hexdigest()}
 
 
-def _data_tags(data: DataModule, fingerprint: dict[str, str]) -> dict[str, str]:
-    counts = {split: len(data.rows(split)) for split in ("train", "val", "test")}
-    classes = class_counts(data.cases, data.spec.num_classes).tolist()
-    return {
-        "data.sha256": fingerprint["sha256"],
-        "data.cases": ", ".join(f"{split} {count}" for split, count in counts.items()),
-        "data.train_cases_of_class": ", ".join(
-            f"{name}: {count}" for name, count in zip(data.spec.classes, classes, strict=True)
-        ),
-    }
+def _profile(data: DataModule) -> dict[str, str | int]:
+    """Return the numbers of cases, of each split and of each class in training."""
+    cases = {f"{split} cases": len(data.rows(split)) for split in ("train", "val", "test")}
+    counts = class_counts(data.cases, data.spec.num_classes).tolist()
+    classes = {f"train cases of {name}": count for name, count in zip(data.spec.classes, counts, strict=True)}
+    return {**cases, **classes, "modality": data.spec.modality}
 
 
 def _scalars(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

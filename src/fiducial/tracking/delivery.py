@@ -158,6 +158,8 @@ class Delivery:
         match chunk["event"]:
             case "artifact":
                 self._send_artifact(client, receipt, chunk)
+            case "dataset":
+                _log_dataset(client, receipt.run_id, chunk)
             case "status" if chunk["status"] == "RUNNING":
                 client.update_run(receipt.run_id, status="RUNNING")
             case "status":
@@ -223,6 +225,15 @@ class Delivery:
 
     def _save(self, receipt: Receipt) -> None:
         receipt.write(self._receipt_path)
+
+
+def _log_dataset(client: MlflowClient, run_id: str, event: Event) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    profile = json.dumps(event["profile"])
+    dataset = Dataset(event["name"], event["digest"], source_type="local", source="{}", profile=profile)
+    context = InputTag("mlflow.data.context", "training")
+    client.log_inputs(run_id, datasets=[DatasetInput(dataset, [context])])
 
 
 def _runs_of(client: MlflowClient, experiment: str, run: str) -> list[str]:

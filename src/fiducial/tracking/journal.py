@@ -8,6 +8,7 @@ Events, by their key `event`:
     tags      `values` {key: text}
     metrics   `points` [[key, value, time in ms, step], ...]; a value may be the text "nan", "inf" or "-inf"
     artifact  `path` (relative to the run's folder, or absolute), `folder` (inside the store)
+    dataset   `name`, `digest`, `profile`: what the run learns from, without any path
     status    `status` RUNNING, FINISHED, FAILED or KILLED, `time` in ms
 """
 

@@ -32,6 +32,9 @@ class NullRun:
     def log_file(self, path: Path, folder: str = "") -> None:
         """Keep nothing."""
 
+    def log_dataset(self, name: str, sha256: str, profile: Mapping[str, Scalar]) -> None:
+        """Keep nothing."""
+
     def flush(self) -> None:
         """Keep nothing."""
 

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 Scalar = str | int | float | bool | None
 Item = TypeVar("Item")
 
+_DIGEST = 16  # characters of a hash; MLflow takes 36
 _MAX_PARAM, _MAX_TAG, _MAX_KEY = 6000, 5000, 250  # what MLflow takes
 _ITEMS_PER_EVENT, _POINTS_PER_EVENT = 50, 500
 
@@ -137,6 +138,11 @@ class Run:
             raise InputError(f"expected a file to log as an artifact, got {path}, which does not exist")
         shown = path.relative_to(self.out) if path.is_relative_to(self.out) else path
         self._journal.append({"event": "artifact", "path": str(shown), "folder": folder})
+
+    def log_dataset(self, name: str, sha256: str, profile: Mapping[str, Scalar]) -> None:
+        """Log what the run learns from: MLflow lists it by name and digest, and can find all runs on it."""
+        event = {"event": "dataset", "name": name, "digest": sha256[:_DIGEST], "profile": dict(profile)}
+        self._journal.append(event)
 
     def flush(self) -> None:
         """Write buffered metrics to the journal now.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # which pages the UI shows
 _PREFIX = "sqlite:///"
 _LARGE_BYTES = 2 << 30
 
@@ -98,7 +99,8 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
             path = database(uri)
             folder = artifact_root(path.parent) / re.sub(r"[^\w.-]", "_", name) if path else None
             try:
-                return str(client.create_experiment(name, folder.as_uri() if folder else None))
+                location = folder.as_uri() if folder else None
+                return str(client.create_experiment(name, location, tags=dict(_MODEL_TRAINING)))
             except MlflowException:  # somebody else made it on the server just now, or it cannot be made
                 found = client.get_experiment_by_name(name)
                 if found is None:
