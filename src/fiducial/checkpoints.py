@@ -7,9 +7,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,49 +82,98 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def _reason(error: Exception, target: Path) -> str:
+    """Return why a file could not be written; torch's own error hides the system's."""
+    cause = next((e for e in (error, error.__cause__, error.__context__) if isinstance(e, OSError)), error)
     free = shutil.disk_usage(target.parent).free
-    text = str(error).splitlines()[0]
-    return f"{text} ({free / 2**20:.0f} MiB are free on its disk)"
+    text = os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else str(cause).splitlines()[0]
+    hint = "; free some space and resume the run" if getattr(cause, "errno", None) == errno.ENOSPC else ""
+    return f"{text} ({free / 2**20:.0f} MiB are free on its disk){hint}"
 
 
 class Checkpoints(Checkpoint):
-    """Write a checkpoint after each epoch, and keep the best by the validation objective.
+    """Write a checkpoint after each epoch, keep the best by the objective, and end a run that stopped improving.
 
     Args:
         folder: where they go.
-        objective: validation metric that decides.
+        objective: metric that decides.
+        patience: epochs without a better objective after which training ends; never if None.
+        goal: value of the objective at which training ends, and short of which it has failed.
+        beforehand: called before a checkpoint is written: what was logged up to it must not be lost.
 
     Raises:
-        InputError: at the end of the first epoch, if there is no such metric or it is undefined.
+        InputError: at the end of the first epoch, if there is no such metric or it is undefined; at the end of
+            training, if the goal was missed.
     """
 
-    def __init__(self, folder: Path, objective: str) -> None:
-        self.folder, self.objective = folder, objective
+    def __init__(
+        self,
+        folder: Path,
+        objective: str,
+        *,
+        patience: int | None = None,
+        goal: float | None = None,
+        beforehand: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.folder, self.objective, self.beforehand = folder, objective, beforehand
+        self.patience, self.goal = patience, goal
         self.best_value: float | None = None
-        self.best_epoch: int | None = None
+        self.best_epoch = self.epoch = -1
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best value so far."""
-        return {"best_value": self.best_value, "best_epoch": self.best_epoch}
+        return {"best_value": self.best_value, "best_epoch": self.best_epoch, "epoch": self.epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the best value so far."""
         self.best_value, self.best_epoch = state_dict["best_value"], state_dict["best_epoch"]
+        self.epoch = state_dict["epoch"]
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Finish what a kill left half done, after the checkpoint to go on from is loaded."""
+        if trainer.ckpt_path is None or not trainer.is_global_zero:
+            return
+        resumed = Path(trainer.ckpt_path)
+        if resumed.name == PREVIOUS:
+            (self.folder / LAST).unlink(missing_ok=True)  # damaged; it must not take the intact one's place
+        if self.best_epoch == self.epoch:
+            _link(resumed, self.folder / BEST)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End a run that was interrupted when its patience was over."""
+        self._stop_if_over(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write this epoch's checkpoint."""
-        value = self._value(trainer)
+        value, self.epoch = self._value(trainer), trainer.current_epoch
         better = self._better(value)
         if better:
-            self.best_value, self.best_epoch = value, trainer.current_epoch
+            self.best_value, self.best_epoch = value, self.epoch
+        self.beforehand()
         last = self.folder / LAST
-        for logger in trainer.loggers:
-            logger.save()
         if trainer.is_global_zero and last.exists():
             os.replace(last, self.folder / PREVIOUS)
         trainer.save_checkpoint(last)
         if trainer.is_global_zero and better:
             _link(last, self.folder / BEST)
+        self._stop_if_over(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse a run that missed its goal."""
+        if self.goal is not None and not self._at_goal():
+            raise InputError(
+                f"{self.objective} was to reach {self.goal}, and its best is {self.best_value:.4g} after "
+                f"{self.epoch + 1} epochs. The learning rate (optimizer.lr) may be far off, regularisation in the way "
+                "(dropout, label smoothing, weight decay), the network, the loss or the labels at fault"
+            )
+
+    def _stop_if_over(self, trainer: pl.Trainer) -> None:
+        out_of_patience = self.patience is not None and self.epoch - self.best_epoch >= self.patience
+        trainer.should_stop = trainer.should_stop or out_of_patience or self._at_goal()
+
+    def _at_goal(self) -> bool:
+        if self.goal is None or self.best_value is None:
+            return False
+        return self.best_value <= self.goal if lower_is_better(self.objective) else self.best_value >= self.goal
 
     def _value(self, trainer: pl.Trainer) -> float:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -135,8 +186,7 @@ class Checkpoints(Checkpoint):
         value = metrics[self.objective]
         if value != value:
             raise InputError(
-                f"objective={self.objective} is undefined in validation; a score over cases of one class has no "
-                "value. Use objective=val/loss, or a validation split that holds every class"
+                f"objective={self.objective} is undefined in epoch {trainer.current_epoch + 1}: {_why(self.objective)}"
             )
         return value
 
@@ -146,7 +196,17 @@ class Checkpoints(Checkpoint):
         return value < self.best_value if lower_is_better(self.objective) else value > self.best_value
 
 
+def _why(objective: str) -> str:
+    if lower_is_better(objective):
+        return "the network's outputs became NaN. A lower optimizer.lr or hardware.clip_norm=1 usually prevents it"
+    return (
+        "a score over cases of one class has no value. "
+        "Use objective=val/loss, or a validation split that holds every class"
+    )
+
+
 def _link(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, in one step."""
     aside = target.with_suffix(".part")
     aside.unlink(missing_ok=True)
     try:

@@ -20,8 +20,17 @@ from fiducial.errors import InputError, nearest
 
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
 STRATEGIES = ("auto", "ddp", "fsdp")
-EXTERNAL_LAUNCHERS = ("LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's mallopt(3)
+
+
+def launched() -> bool:
+    """Tell whether torchrun, or SLURM's srun, started this process as one of several."""
+    return "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", "1")) > 1
+
+
+def launched_rank() -> int:
+    """Return the number of this process among those that a launcher started; 0 without one."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) if launched() else 0
 
 
 @dataclass(frozen=True)
@@ -37,9 +46,11 @@ class Hardware:
         channels_last: keep 2D images and weights with channels as the fastest axis.
         compile: compile the network with `torch.compile`.
         threads: of the CPU, for each process; by default the cores divided by the processes.
-        accumulate: batches whose gradients are added up before a step.
+        accumulate: batches whose gradients are averaged for one step.
         clip_norm: greatest norm of the gradient.
         sync_batchnorm: share batch statistics between GPUs.
+        static_graph: every step uses the same parameters (DDP); those that no step uses, as MONAI's ViT has,
+            are then no error. False for networks that skip layers at random.
         deterministic: choose deterministic GPU kernels.
         keep_memory: let glibc keep freed memory, so that large tensors need not be mapped anew at every step.
     """
@@ -55,6 +66,7 @@ class Hardware:
     accumulate: int = 1
     clip_norm: float | None = None
     sync_batchnorm: bool = False
+    static_graph: bool = True
     deterministic: bool = True
     keep_memory: bool = True
 
@@ -82,6 +94,13 @@ class Hardware:
         available = torch.cuda.device_count()
         if self.device_type == "cuda" and self.devices != "auto" and int(self.devices) > available:
             raise InputError(f"hardware.devices={self.devices} was asked for, but {build}")
+        if self.strategy == "fsdp" and self.device_type != "cuda":
+            raise InputError("hardware=fsdp needs CUDA GPUs; on a CPU hardware=cpu_ddp fits")
+        if self.num_nodes > 1 and not launched():
+            raise InputError(
+                f"hardware.num_nodes={self.num_nodes} needs a launcher that starts the processes on each machine; "
+                "run this command with torchrun (-m fiducial train …) or srun"
+            )
 
     @property
     def device_type(self) -> str:
@@ -101,8 +120,8 @@ class Hardware:
 
     @property
     def starts_processes(self) -> bool:
-        """Whether this command must start the other processes itself."""
-        return self.processes > 1 and not any(name in os.environ for name in EXTERNAL_LAUNCHERS)
+        """Whether this command must start the other processes itself; torchrun and SLURM do so otherwise."""
+        return self.processes > 1 and not launched()
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -182,5 +201,6 @@ def _strategy(hardware: Hardware) -> str | Strategy:
         return FSDPStrategy(state_dict_type="full")
     if hardware.strategy == "ddp" or several:
         backend = "nccl" if hardware.device_type == "cuda" else "gloo"
-        return DDPStrategy(process_group_backend=backend)
+        static = hardware.static_graph and hardware.accumulate == 1  # torch cannot do both
+        return DDPStrategy(process_group_backend=backend, static_graph=static, find_unused_parameters=not static)
     return "auto"

@@ -84,3 +84,18 @@ def test_efficientnet_has_the_published_blocks() -> None:
     image = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
         torch.testing.assert_close(ours(image), theirs(image))
+
+
+def test_another_frame_encoder_is_named_in_the_configuration() -> None:
+    cfg = compose("cnn_rnn", 1, (4, 8, 8))
+    del cfg.model["contract"]
+    cfg.model.encoder = {
+        "_target_": "fiducial.models.resnet.ResNet",
+        "in_channels": "${data.spec.channels}",
+        "num_outputs": "${model.num_features}",
+        "widths": [4, 4, 4, 4],
+    }
+    cfg.model.num_features = 6
+    model = instantiate(cfg.model)
+    assert type(model.encoder).__name__ == "ResNet"
+    assert model(torch.randn(2, 1, 4, 8, 8), torch.tensor([1, 4])).shape == (2, 5)

@@ -1,16 +1,25 @@
-"""Fit, test and track a run. Every choice is an option of a group; every value can be set by its key."""
+"""Fit, test and track a run. Every choice is an option of a group; every value can be set by its key.
+
+Arguments of a class that an option does not mention can be set too: model.dropout=0.2. Other classes are named
+by _target_, in options of your own (--config-dir ./mine, with mine/model/NAME.yaml) or on the command line; a
+class of your own is found in the current folder.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fiducial.config import GROUPS, Composed, Groups, compose
-from fiducial.config.composition import identity
+from fiducial.config import GROUPS, Groups
 from fiducial.errors import InputError
+
+if TYPE_CHECKING:
+    from fiducial.config import Composed
 
 EXAMPLES = """examples:
   fiducial train                                                    the embedded default
@@ -18,6 +27,7 @@ EXAMPLES = """examples:
   fiducial train optimizer=adamw optimizer.lr=3e-4 augment=light    set what an option leaves open
   fiducial train experiment=medmnist_resnet18 seed=1                a preset, then your own changes
   fiducial train -m optimizer.lr=1e-4,1e-3 seed=0,1,2               all combinations
+  fiducial train --config-dir mine data=hospital                    mine/data/hospital.yaml: your own option
   fiducial train resume=auto data=breastmnist                       go on with this command's interrupted run
   fiducial train resume=outputs/runs/NAME/WHEN                      go on with that run
   fiducial train data=breastmnist --cfg job                         print the configuration, run nothing
@@ -36,39 +46,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; return 0, or 1 if a run of several failed."""
+    if not args.multirun and not args.cfg and (out := _folder_to_resume(args.overrides)):
+        return _resume(out)
+    composed = _compose(args)
     if args.cfg:
-        _print(compose(args.overrides, args.config_dir), resolve=args.resolve)
+        _print(composed, resolve=args.resolve)
         return 0
-    if args.multirun:
-        return _train_all([compose(job, args.config_dir) for job in jobs(args.overrides, args.config_dir)])
-    folder = _folder_to_resume(args.overrides)
-    if folder:
-        return _resume(folder)
-    return _train(compose(args.overrides, args.config_dir))
+    for each in composed:
+        _check_resume(each)
+    return _train_all(composed, trace=args.trace) if args.multirun else _train(composed[0])
 
 
-def jobs(overrides: Sequence[str], config_dir: str | None) -> list[list[str]]:
-    """Return the overrides of each run that a sweep consists of."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+def _compose(args: argparse.Namespace) -> list[Composed]:
+    """Return the configuration of every run; all are complete and checked before the first starts."""
+    from fiducial.config import compose
+    from fiducial.config.overrides import jobs
 
-    from fiducial.config.composition import prepare
-
-    prepare(overrides, Groups.find(config_dir))
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+    lines = jobs(args.overrides, Groups.find(args.config_dir)) if args.multirun else [args.overrides]
+    return [compose(overrides, args.config_dir) for overrides in lines]
 
 
 def _train(composed: Composed) -> int:
     from fiducial.runs import folder
     from fiducial.runs.train import train
 
-    outputs, key = Path(composed.cfg.outputs), identity(composed.resolved())
-    if composed.cfg.resume == "auto" and (out := folder.latest(outputs, key)):
+    outputs, identity = Path(composed.cfg.outputs), composed.identity()
+    if composed.cfg.resume == "auto" and (out := folder.latest(outputs, identity)):
         return _resume(out)
     if _rank() > 0:
-        return _join(outputs / "runs" / composed.cfg.name)
-    out = folder.create(composed, key)
+        return _join(folder.of_job(outputs / "runs" / composed.cfg.name))
+    out = folder.create(composed, identity)
     train(folder.config(out), out)
     return 0
 
@@ -80,8 +87,22 @@ def _resume(out: Path) -> int:
     if folder.is_finished(out):
         print(f"{out} is finished; nothing to do. `fiducial evaluate {out}` shows its scores")
         return 0
+    if _rank() > 0:
+        return _join(out)
     train(folder.config(out), out, resume=True)
     return 0
+
+
+def _join(out: Path) -> int:
+    from fiducial.runs.peers import join
+
+    join(out)
+    return 0
+
+
+def _rank() -> int:
+    """Return the number of this process where a launcher (SLURM, torchrun) started several."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
 
 
 def _folder_to_resume(overrides: Sequence[str]) -> Path | None:
@@ -101,37 +122,32 @@ def _folder_to_resume(overrides: Sequence[str]) -> Path | None:
     return folder.find(named[-1], Path(outputs[-1] if outputs else "outputs"))
 
 
-def _train_all(all_jobs: Sequence[Composed]) -> int:
+def _check_resume(composed: Composed) -> None:
+    if composed.cfg.resume not in (None, "auto"):
+        raise InputError(
+            f"resume={composed.cfg.resume} goes on with one run as it is, and stands alone on the command line; "
+            "each run of a sweep goes on with resume=auto"
+        )
+
+
+def _train_all(composed: Sequence[Composed], *, trace: bool) -> int:
+    """Train one after the other; one that fails leaves the others running, and is named at the end."""
     failed = []
-    for number, composed in enumerate(all_jobs, start=1):
-        print(f"[{number}/{len(all_jobs)}] {' '.join(composed.overrides)}")
+    for number, job in enumerate(composed, start=1):
+        print(f"[{number}/{len(composed)}] {' '.join(job.overrides)}")
         try:
-            _train(composed)
+            _train(job)
         except Exception as error:
-            failed.append((composed, error))
-            print(f"fiducial: {error}", file=sys.stderr)
-    for composed, error in failed:
-        print(f"failed: {' '.join(composed.overrides)}: {(str(error).splitlines() or [''])[0]}", file=sys.stderr)
+            failed.append(f"failed: {' '.join(job.overrides)}: {(str(error).splitlines() or [''])[0]}")
+            print(traceback.format_exc() if trace else f"fiducial: {error}", file=sys.stderr)
+    print(*failed, sep="\n", end="\n" if failed else "", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _rank() -> int:
-    """Return the number of this process where a launcher (SLURM, torchrun) started several."""
-    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
-
-
-def _join(parent: Path) -> int:
-    from fiducial.runs import folder
-    from fiducial.runs.peers import join
-
-    join(folder.of_job(parent))
-    return 0
-
-
-def _print(composed: Composed, *, resolve: bool) -> None:
+def _print(composed: Sequence[Composed], *, resolve: bool) -> None:
     from omegaconf import OmegaConf
 
-    print(OmegaConf.to_yaml(composed.cfg, resolve=resolve), end="")
+    print("---\n".join(OmegaConf.to_yaml(job.cfg, resolve=resolve) for job in composed), end="")
 
 
 def _groups() -> str:

@@ -2,15 +2,33 @@
 
     schema        the root of every configuration
     location      where the groups and their options live
-    signature     the arguments a class takes, read from its source without importing it
+    overrides     what the command line may say
+    definition    where a dotted name is defined, found in source files without importing them
+    annotation    whether a value fits an annotation
+    signature     the arguments that a class takes
     contract      which options fit each other
     composition   overrides in, one complete and checked configuration out
 
 Nothing in this package imports torch.
 """
 
-from fiducial.config.composition import Composed, compose
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from fiducial.config.location import Groups, conf_dir
 from fiducial.config.schema import GROUPS, RunConfig
 
+if TYPE_CHECKING:
+    from fiducial.config.composition import Composed, compose
+
 __all__ = ["GROUPS", "Composed", "Groups", "RunConfig", "compose", "conf_dir"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import Hydra only when something is composed: listing options and completing words do without."""
+    if name not in ("Composed", "compose"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fiducial.config import composition
+
+    return getattr(composition, name)

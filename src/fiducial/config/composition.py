@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +14,21 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from fiducial.config.contract import check_arguments, check_fit
-from fiducial.config.location import Groups, conf_dir
+from fiducial.config.component import check_components
+from fiducial.config.contract import check_fit
+from fiducial.config.location import ROOT, Groups, conf_dir
+from fiducial.config.overrides import ROOTS, prepare
 from fiducial.config.schema import GROUPS, RunConfig
-from fiducial.config.signature import signature
 from fiducial.errors import InputError, nearest
 
 # What may differ between two runs that must give the same result.
-WITHOUT_EFFECT = ("name", "study", "resume", "outputs", "data_dir", "cache_dir", "tracking")
+WITHOUT_EFFECT = ("name", "study", "resume", "tracking")
+PLACES = ("outputs", "data_dir", "cache_dir")
 
 
 @dataclass(frozen=True)
@@ -47,22 +47,21 @@ class Composed:
 
     def resolved(self) -> dict[str, Any]:
         """Return the configuration as plain containers, interpolations replaced by their values."""
-        content = OmegaConf.to_container(self.cfg, resolve=True)
-        assert isinstance(content, dict)
-        return {str(key): value for key, value in content.items()}
+        return _resolved(self.cfg)
+
+    def identity(self) -> str:
+        """Return the hash of all settings that can change a result: the same data may lie elsewhere."""
+        cfg = self.cfg.copy()
+        for key in PLACES:
+            cfg[key] = f"<{key}>"
+        relevant = {key: value for key, value in _resolved(cfg).items() if key not in WITHOUT_EFFECT}
+        return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
-def identity(resolved: dict[str, Any]) -> str:
-    """Return the hash of all settings that can change a result."""
-    relevant = {key: value for key, value in resolved.items() if key not in WITHOUT_EFFECT}
-    return hashlib.sha256(json.dumps(_without_places(relevant), sort_keys=True).encode()).hexdigest()
-
-
-def _without_places(value: Any) -> Any:
-    """Drop the folders that components were told to read from or write to."""
-    if isinstance(value, dict):
-        return {key: _without_places(v) for key, v in value.items() if key not in ("folder", "cache")}
-    return value
+def _resolved(cfg: DictConfig) -> dict[str, Any]:
+    content = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
 
 
 def compose(overrides: Sequence[str], config_dir: str | None = None) -> Composed:
@@ -74,7 +73,7 @@ def compose(overrides: Sequence[str], config_dir: str | None = None) -> Composed
     groups = Groups.find(config_dir)
     with translated_errors(), hydra_session(groups) as hydra:
         cfg = hydra.compose_config(
-            config_name="config",
+            config_name=ROOT,
             overrides=prepare(overrides, groups),
             run_mode=RunMode.RUN,
             from_shell=True,
@@ -90,10 +89,8 @@ def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups) -> Compo
     cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     OmegaConf.set_struct(cfg, False)
     with translated_errors():
-        check_arguments(cfg, choices)
-        _check_trainer(cfg)
-        if cfg.data is not None and "spec" not in cfg.data:
-            cfg.data.spec = _describe(cfg)
+        check_components(cfg, choices, groups)
+        cfg.data.spec = _describe(cfg, choices)
         cfg.name = cfg.name or f"{choices['data']}-{choices['model']}"
         cfg.study = cfg.study or choices.get("experiment") or choices["data"]
         cfg.outputs = str(Path(cfg.outputs).expanduser().resolve())
@@ -104,15 +101,19 @@ def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups) -> Compo
     return composed
 
 
-def _describe(cfg: DictConfig) -> dict[str, Any]:
+def _describe(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
+    """Return what images and labels are like; the source tells it without reading them."""
     from hydra.utils import instantiate
 
+    if "source" not in cfg.data:
+        raise InputError(f"data={choices['data']}: expected a source with a _target_ at data.source; got none")
     try:
-        specification: dict[str, Any] = instantiate(cfg.data.source).spec.as_config()
+        source = instantiate(cfg.data.source)
     except HydraException as error:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None
         raise InputError(f"data.source: {error.__cause__ or error}") from error
+    specification: dict[str, Any] = source.spec.as_config()
     return specification
 
 
@@ -122,17 +123,9 @@ def _check_run(cfg: DictConfig) -> None:
     if cfg.epochs < 1:
         raise InputError(f"epochs must be at least 1; got {cfg.epochs}")
     if cfg.patience is not None and cfg.patience < 1:
-        raise InputError(f"patience must be at least 1 epoch, or empty for none; got {cfg.patience}")
-
-
-def _check_trainer(cfg: DictConfig) -> None:
-    accepted = signature("pytorch_lightning.trainer.trainer.Trainer")
-    for key in cfg.trainer:
-        if accepted and str(key) not in accepted.names:
-            raise InputError(
-                f"trainer.{key}: pytorch_lightning.Trainer has no such argument"
-                f"{nearest(str(key), accepted.names)}"
-            )
+        raise InputError(f"patience must be at least 1 epoch, or null for none; got {cfg.patience}")
+    if cfg.name in (".", "..") or Path(cfg.name).name != cfg.name:
+        raise InputError(f"name must be the name of one folder; got {cfg.name!r}")
 
 
 @contextmanager
@@ -174,54 +167,12 @@ def translated_errors() -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
-        key = getattr(cause, "full_key", None)
+        key = str(getattr(cause, "full_key", None) or "")
         text = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        if isinstance(cause, ConfigKeyError):
+            text = f"there is no group or key {key!r}{nearest(key, ROOTS)}"
+        if isinstance(cause, ValidationError) and key in RunConfig.__dataclass_fields__:
+            text = f"expected {RunConfig.__dataclass_fields__[key].type}, got {cause.value!r}"
+        if isinstance(cause, MissingConfigException) and cause.options:
+            text = f"{text.rstrip('.')}{nearest(cause.missing_cfg_file.rpartition('/')[2], cause.options)}"
         raise InputError(f"{key}: {text}" if key and key not in text else text) from error
-
-
-def prepare(overrides: Sequence[str], groups: Groups) -> list[str]:
-    """Check the keys of overrides, and let those inside a component set any argument of its class.
-
-    Raises:
-        InputError: naming the nearest group, option or key.
-    """
-    return [_prepare(override, groups) for override in OverridesParser.create().parse_overrides(list(overrides))]
-
-
-def _prepare(override: Override, groups: Groups) -> str:
-    line = str(override.input_line)
-    key = override.key_or_group
-    head, dot, _ = key.partition(".")
-    if head == "hydra" or key.startswith("hydra/"):
-        return line
-    roots = [*RunConfig.__dataclass_fields__, "experiment", "debug"]
-    if head not in roots:
-        raise InputError(
-            f"{line}: there is no group or key {head!r}{nearest(head, roots)} (groups: {', '.join(GROUPS)}; "
-            f"keys: {', '.join(name for name in roots if name not in GROUPS)})"
-        )
-    if head in GROUPS and not dot:
-        _check_options(override, groups)
-        return line
-    inside = dot and (head in GROUPS or head == "trainer")
-    return f"++{line}" if inside and override.type is OverrideType.CHANGE else line
-
-
-def _check_options(override: Override, groups: Groups) -> None:
-    group = override.key_or_group
-    options = groups.options(group)
-    for option in _values(override):
-        if option not in [*options, "null"]:
-            raise InputError(
-                f"{group}={option}: there is no such option{nearest(option, options)} "
-                f"(options of {group}: {', '.join(options)})"
-            )
-
-
-def _values(override: Override) -> list[str]:
-    if override.is_delete():
-        return []
-    if override.is_sweep_override():
-        return [str(value) for value in override.sweep_iterator()]
-    value = override.value()
-    return [str(item) for item in value] if isinstance(value, list) else ["null" if value is None else str(value)]

@@ -1,69 +1,24 @@
 """Which options fit each other, checked before torch is imported.
 
-An option's file may state under `contract.requires` the values it fits, as a map from a config path to a list:
+An option's file may state under `contract.requires` what it fits, as a map from a config path to a list of values,
+or to limits that every entry of the value keeps:
 
-    contract: {requires: {data.spec.spatial_dims: [2]}}
-
-and every component is held against the arguments that its class takes.
+    contract:
+      requires:
+        data.spec.spatial_dims: [2]
+        data.spec.size: {at_least: 29}
+        data.spec.size: {multiple_of: "${model.patch_size}"}
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from fiducial.config.location import Groups
-from fiducial.config.signature import exists, signature
-from fiducial.errors import InputError, nearest
-
-SPECIAL = frozenset({"_target_", "_partial_", "_recursive_", "_convert_", "_args_"})
-RESERVED = {"data": {"spec"}}  # keys that the framework itself adds to a component
-
-
-def check_arguments(cfg: DictConfig, choices: Mapping[str, str]) -> None:
-    """Refuse an argument that a component's class does not take, or one that is missing.
-
-    Raises:
-        InputError: naming the argument, the nearest one, and all that the class takes.
-    """
-    for group, choice in choices.items():
-        component = cfg.get(group)
-        if not isinstance(component, DictConfig):
-            continue
-        known = RESERVED.get(group, set()) | {"contract"}
-        if "_target_" not in component and (keys := [str(key) for key in component if key not in known]):
-            raise InputError(f"{group}={choice} takes no options; got {group}.{keys[0]}")
-        for path, node in _components(group, component):
-            _check_component(path, node, f"{group}={choice}", known if path == group else set())
-
-
-def _components(path: str, node: DictConfig) -> Iterator[tuple[str, DictConfig]]:
-    if "_target_" in node:
-        yield path, node
-    for key in node:
-        if not OmegaConf.is_interpolation(node, key) and isinstance(value := node._get_node(key), DictConfig):
-            yield from _components(f"{path}.{key}", value)
-
-
-def _check_component(path: str, node: DictConfig, option: str, known: set[str]) -> None:
-    target = str(node["_target_"])
-    accepted = signature(target)
-    if accepted is None:
-        if exists(target) is False:
-            raise InputError(f"{path}._target_: {target!r} cannot be found on the Python path")
-        return
-    given = {str(key) for key in node} - SPECIAL - known
-    name = target.rpartition(".")[2]
-    if not accepted.open and (wrong := sorted(given - set(accepted.names))):
-        raise InputError(
-            f"{path}.{wrong[0]}: {name} ({option}) has no such option{nearest(wrong[0], accepted.names)} "
-            f"(it takes: {', '.join(accepted.names) or 'none'})"
-        )
-    missing = [argument for argument in accepted.required if argument not in given]
-    if missing and not node.get("_partial_") and "_args_" not in node:
-        raise InputError(f"{path}: {name} ({option}) needs {', '.join(missing)}; give {path}.{missing[0]}=…")
+from fiducial.errors import InputError
 
 
 def check_fit(cfg: DictConfig, choices: Mapping[str, str], groups: Groups) -> None:
@@ -73,24 +28,61 @@ def check_fit(cfg: DictConfig, choices: Mapping[str, str], groups: Groups) -> No
         InputError: naming what is needed, what the other option gives, and which options would fit.
     """
     for group, choice in choices.items():
-        component = cfg.get(group)
-        requires = OmegaConf.select(cfg, f"{group}.contract.requires") if component else None
-        for path, allowed in (requires or {}).items():
-            actual = OmegaConf.select(cfg, str(path))
-            if actual not in allowed:
-                other = str(path).partition(".")[0]
-                fitting = [name for name in groups.options(group) if _fits(cfg, groups.contract(group, name))]
-                raise InputError(
-                    f"{group}={choice} needs {path} to be {_either(allowed)}; "
-                    f"{other}={choices.get(other, '…')} gives {actual}. "
-                    f"Options of {group} that fit: {', '.join(fitting) or 'none'}"
-                )
+        for path, condition in unmet(cfg, group):
+            other = path.partition(".")[0]
+            fitting = [option for option in groups.options(group) if _would_fit(cfg, group, option, groups)]
+            raise InputError(
+                f"{group}={choice} needs {path} to be {_text(condition)}; "
+                f"{other}={choices.get(other, '…')} gives {_plain(OmegaConf.select(cfg, path))}. "
+                f"Options of {group} that fit: {', '.join(fitting) or 'none'}"
+            )
 
 
-def _fits(cfg: DictConfig, contract: Mapping[str, Any]) -> bool:
-    requires = contract.get("requires") or {}
-    return all(OmegaConf.select(cfg, path) in allowed for path, allowed in requires.items())
+def unmet(cfg: DictConfig, group: str) -> Iterator[tuple[str, Any]]:
+    """Yield path and condition of each requirement of a group's option that does not hold."""
+    requires = OmegaConf.select(cfg, f"{group}.contract.requires") or {}
+    for path in requires:
+        condition = _plain(requires[path])
+        if not _holds(condition, _plain(OmegaConf.select(cfg, path))):
+            yield str(path), condition
 
 
-def _either(values: Any) -> str:
-    return " or ".join(str(value) for value in values)
+def _would_fit(cfg: DictConfig, group: str, option: str, groups: Groups) -> bool:
+    trial = OmegaConf.masked_copy(cfg, [str(key) for key in cfg])
+    trial[group] = groups.content(group, option)
+    return not any(unmet(trial, group))
+
+
+def _holds(condition: Any, actual: Any) -> bool:
+    if isinstance(condition, Sequence):
+        return actual in condition
+    entries = actual if isinstance(actual, list) else [actual]
+    return all(
+        entry is not None and _keeps(name, entry, limit)
+        for name, limits in condition.items()
+        for entry, limit in zip(entries, _spread(limits, len(entries)), strict=False)
+    )
+
+
+def _keeps(name: str, entry: float, limit: float) -> bool:
+    if name == "at_least":
+        return entry >= limit
+    if name == "multiple_of":
+        return entry % limit == 0
+    raise InputError(f"contract.requires: expected a list of values, at_least or multiple_of; got {name}")
+
+
+def _spread(limits: Any, count: int) -> Sequence[Any]:
+    return limits if isinstance(limits, list) else [limits] * count
+
+
+def _text(condition: Any) -> str:
+    if isinstance(condition, Sequence):
+        *names, last = map(str, condition)
+        return f"{', '.join(names)} or {last}" if names else last
+    words = {"at_least": "at least", "multiple_of": "a multiple of"}
+    return " and ".join(f"{words[name]} {limit}" for name, limit in condition.items())
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

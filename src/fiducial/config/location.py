@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import fiducial
 from fiducial.config.schema import GROUPS
 from fiducial.errors import InputError
+
+ROOT = "config"  # the file that names one option of each group
 
 
 def conf_dir() -> Path:
     """Return the folder of the config groups: packed with the wheel, or the checkout's own."""
     package = Path(fiducial.__file__).parent
     for folder in (package / "conf", package.parents[1] / "conf"):
-        if (folder / "config.yaml").is_file():
+        if (folder / f"{ROOT}.yaml").is_file():
             return folder
-    raise InputError(f"the config groups are not installed: no conf/config.yaml in {package} or beside src/")
+    raise InputError(f"the config groups are not installed: no conf/{ROOT}.yaml in {package} or beside src/")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Groups:
         """
         if config_dir is None:
             return cls((conf_dir(),))
-        own = Path(config_dir).resolve()
+        own = Path(config_dir).expanduser().resolve()
         if not own.is_dir():
             raise InputError(f"--config-dir must name a folder of config groups; got {config_dir!r}")
         return cls((own, conf_dir()))
@@ -57,21 +57,42 @@ class Groups:
 
     def title(self, group: str, option: str) -> str:
         """Return the first comment line of an option's file: what it is."""
-        for line in self.path(group, option).read_text().splitlines():
+        for line in self.path(group, option).read_text(encoding="utf-8").splitlines():
             text = line.lstrip("# ").strip()
             if line.startswith("#") and text and not text.startswith("@package"):
                 return text
         return ""
 
-    def contract(self, group: str, option: str) -> dict[str, Any]:
-        """Return the `contract` of an option as its file writes it, together with that of its base."""
-        content = yaml.safe_load(self.path(group, option).read_text()) or {}
-        contract: dict[str, Any] = {}
-        for base in content.get("defaults", []):
-            if isinstance(base, str) and base.startswith("_") and base != "_self_":
-                contract |= self.contract(group, base)
-        return contract | (content.get("contract") or {})
+    def content(self, group: str, option: str) -> dict[str, Any]:
+        """Return what an option's file says, over what the base in its defaults list says."""
+        import yaml
+
+        own = yaml.safe_load(self.path(group, option).read_text(encoding="utf-8")) or {}
+        content: dict[str, Any] = {}
+        for base in own.pop("defaults", []):
+            if isinstance(base, str) and base != "_self_":
+                content = _merged(content, self.content(group, base))
+        return _merged(content, own)
+
+    def default(self, group: str) -> str | None:
+        """Return the option that is taken when none is picked."""
+        import yaml
+
+        root = next(file for folder in self.folders if (file := folder / f"{ROOT}.yaml").is_file())
+        entries = yaml.safe_load(root.read_text(encoding="utf-8"))["defaults"]
+        picked: dict[str, str | None] = {}
+        for entry in entries:
+            picked |= entry if isinstance(entry, dict) else {}
+        return picked.get(group)
 
     def all(self) -> dict[str, list[str]]:
         """Return every group with its options."""
         return {group: self.options(group) for group in GROUPS}
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    merged = {**base}
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merged(base[key], value) if both else value
+    return merged

@@ -18,6 +18,7 @@ GROUPS = (
     "experiment",
     "debug",
 )
+PRESETS = ("experiment", "debug")  # groups that decide about others; by default none is picked
 
 
 @dataclass

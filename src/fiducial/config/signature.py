@@ -1,156 +1,161 @@
 """The arguments that a class or function takes, read from its source without importing it.
 
-A constructor's signature is the schema of a component. Importing `torch.optim.SGD` to learn that it has no
-argument `lrr` costs seconds; parsing one file costs milliseconds.
+A constructor's signature is the schema of a component.
 """
 
 from __future__ import annotations
 
 import ast
-import sys
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.machinery import PathFinder
-from pathlib import Path
 
-MAX_DEPTH = 8
+from fiducial.config.annotation import Annotation
+from fiducial.config.definition import MAX_DEPTH, Definition, find, look_up_dotted
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Argument names of a callable.
+    """The arguments of a callable that can be given by name.
 
     Attributes:
-        names: every argument that can be given by name.
+        arguments: annotation of each, in order.
         required: those without a default.
+        optional: those whose default is None, whatever the annotation says.
         open: whether any other name is accepted too (`**kwargs`).
     """
 
-    names: tuple[str, ...]
-    required: tuple[str, ...] = ()
+    arguments: Mapping[str, Annotation] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
     open: bool = False
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the arguments, in order."""
+        return tuple(self.arguments)
 
+
+PLAIN_OBJECT = Signature()
+
+
+@lru_cache(maxsize=512)
 def signature(target: str) -> Signature | None:
     """Return the arguments of `package.module.Name`, or None where its source does not tell.
 
     >>> signature("difflib.Differ").names
     ('linejunk', 'charjunk')
     """
-    found = _definition(target)
-    return None if found is None else _signature(*found)
+    found = find(target)
+    return None if found is None else _signature(found, 0)
 
 
-def exists(target: str) -> bool | None:
-    """Tell whether `package.module.Name` is defined; None where the source does not tell."""
-    module, _, name = target.rpartition(".")
-    while module and _source(module) is None:
-        module, _, head = module.rpartition(".")
-        name = f"{head}.{name}"
-    if not module:
-        return None if target.partition(".")[0] in sys.builtin_module_names else False
-    return True if _lookup(module, name.partition(".")[0], 0) else None
-
-
-Definition = tuple[str, ast.ClassDef | ast.FunctionDef]
-
-
-def _definition(target: str) -> Definition | None:
-    module, _, name = target.rpartition(".")
-    return _lookup(module, name, 0) if module and _source(module) else None
-
-
-@lru_cache(maxsize=256)
-def _source(module: str) -> Path | None:
-    """Return the file of a module, found segment by segment without importing any package."""
-    search: list[str] | None = None
-    spec = None
-    for part in module.split("."):
-        spec = PathFinder.find_spec(part, search)
-        if spec is None:
-            return None
-        search = list(spec.submodule_search_locations or [])
-    origin = spec.origin if spec else None
-    return Path(origin) if origin and origin.endswith(".py") else None
-
-
-@lru_cache(maxsize=256)
-def _tree(module: str) -> ast.Module | None:
-    file = _source(module)
-    return ast.parse(file.read_bytes()) if file else None
-
-
-def _lookup(module: str, name: str, depth: int) -> Definition | None:
-    """Find where `name` of `module` is defined, following re-exports."""
-    tree = _tree(module)
-    if tree is None or depth > MAX_DEPTH:
-        return None
-    stars = []
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return module, node
-        if isinstance(node, ast.ImportFrom):
-            origin = _absolute(module, node)
-            for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    return _lookup(origin, alias.name, depth + 1)
-                if alias.name == "*":
-                    stars.append(origin)
-    found = (_lookup(origin, name, depth + 1) for origin in stars)
-    return next((definition for definition in found if definition), None)
-
-
-def _absolute(module: str, node: ast.ImportFrom) -> str:
-    if not node.level:
-        return node.module or ""
-    file = _source(module)
-    package = module.split(".") if file and file.name == "__init__.py" else module.split(".")[:-1]
-    package = package[: len(package) - node.level + 1]
-    return ".".join([*package, *([node.module] if node.module else [])])
-
-
-def _signature(module: str, node: ast.ClassDef | ast.FunctionDef, depth: int = 0) -> Signature | None:
+def _signature(definition: Definition, depth: int) -> Signature | None:
+    module, node = definition.module, definition.node
     if isinstance(node, ast.FunctionDef):
-        return _arguments(node.args, skip=0)
-    if depth > MAX_DEPTH:
+        return _arguments(module, node.args, skip=0)
+    if not isinstance(node, ast.ClassDef) or depth > MAX_DEPTH:
         return None
-    for item in node.body:
-        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            own = _arguments(item.args, skip=1)
-            inherited = _inherited(module, node, depth) if own.open else None
-            return _merge(own, inherited) if inherited else own
+    methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
+    if "__init__" in methods:
+        own = _arguments(module, methods["__init__"].args, skip=1)
+        inherited = _inherited(module, node, depth) if own.open else None
+        return _joined(own, inherited, methods["__init__"]) if inherited else own
     if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
-        return _fields(node)
-    return _inherited(module, node, depth) or (Signature(()) if not node.bases else None)
+        return _of_dataclass(module, node, depth)
+    if node.decorator_list or node.keywords or "__new__" in methods:  # these may make another constructor
+        return None if "__new__" in methods or _makes_constructor(node) else _inherited(module, node, depth)
+    return _inherited(module, node, depth)
+
+
+def _makes_constructor(node: ast.ClassDef) -> bool:
+    return bool(node.decorator_list) or any(_text(keyword.value) != "ABCMeta" for keyword in node.keywords)
 
 
 def _inherited(module: str, node: ast.ClassDef, depth: int) -> Signature | None:
+    """Return the signature of the first base that has a constructor; None as soon as one cannot be read."""
     for base in node.bases:
-        if isinstance(base, ast.Name):
-            found = _lookup(module, base.id, 0)
-            if found and (inherited := _signature(*found, depth + 1)):
-                return inherited
-    return None
+        if _text(base).startswith(("object", "ABC", "Generic[", "Protocol")):
+            continue
+        found = look_up_dotted(module, base)
+        inherited = _signature(found, depth + 1) if found and isinstance(found.node, ast.ClassDef) else None
+        if inherited is not PLAIN_OBJECT:
+            return inherited
+    return PLAIN_OBJECT
 
 
-def _merge(own: Signature, inherited: Signature) -> Signature:
-    """Join the arguments of a constructor with those that its `**kwargs` may pass on."""
-    return Signature((*own.names, *inherited.names), own.required, open=True)
+def _text(node: ast.expr) -> str:
+    """Return an expression as it is written, without the module in front: `abc.ABC` is `ABC`."""
+    name = node.attr if isinstance(node, ast.Attribute) else ""
+    return name or ast.unparse(node).removeprefix("typing.")
 
 
-def _arguments(args: ast.arguments, skip: int) -> Signature:
-    positional = [*args.posonlyargs, *args.args][skip:]
-    with_default = len(args.defaults)
-    required = positional[: len(positional) - with_default]
-    required += [arg for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True) if default is None]
-    names = tuple(arg.arg for arg in [*positional, *args.kwonlyargs])
-    return Signature(names, tuple(arg.arg for arg in required), open=args.kwarg is not None)
+def _joined(own: Signature, inherited: Signature, constructor: ast.FunctionDef) -> Signature:
+    """Add the arguments of an inherited constructor that `**kwargs` may pass on to it.
 
-
-def _fields(node: ast.ClassDef) -> Signature:
-    items = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
-    names = tuple(item.target.id for item in items if isinstance(item.target, ast.Name))
-    required = tuple(
-        item.target.id for item in items if item.value is None and isinstance(item.target, ast.Name)
+    If `super().__init__(…, **kwargs)` is all that happens to them, no other name is accepted.
+    """
+    assert constructor.args.kwarg is not None
+    name = constructor.args.kwarg.arg
+    uses = [node for node in ast.walk(constructor) if isinstance(node, ast.Name) and node.id == name]
+    calls = [node for node in ast.walk(constructor) if isinstance(node, ast.Call) and _passes_on(node, name)]
+    given = set(own.arguments)
+    if calls:
+        given |= {keyword.arg for keyword in calls[0].keywords if keyword.arg}
+        given |= set(inherited.names[: len(calls[0].args)])
+    return Signature(
+        {**own.arguments, **{name: inherited.arguments[name] for name in inherited.names if name not in given}},
+        own.required | (inherited.required - given if calls else frozenset()),
+        own.optional | (inherited.optional - given),
+        open=inherited.open or not (len(calls) == len(uses) == 1),
     )
-    return Signature(names, required)
+
+
+def _passes_on(call: ast.Call, name: str) -> bool:
+    stars = [keyword.value for keyword in call.keywords if keyword.arg is None]
+    return ast.unparse(call.func) == "super().__init__" and [ast.unparse(star) for star in stars] == [name]
+
+
+def _arguments(module: str, args: ast.arguments, skip: int) -> Signature:
+    positional = [*args.posonlyargs, *args.args]
+    defaults: list[ast.expr | None] = [None] * (len(positional) - len(args.defaults)) + [*args.defaults]
+    pairs = list(zip(positional, defaults, strict=True))[max(skip, len(args.posonlyargs)) :]
+    pairs += zip(args.kwonlyargs, args.kw_defaults, strict=True)
+    return Signature(
+        {arg.arg: Annotation(module, arg.annotation) for arg, _ in pairs},
+        frozenset(arg.arg for arg, default in pairs if default is None),
+        frozenset(arg.arg for arg, default in pairs if _is_none(default)),
+        open=args.kwarg is not None,
+    )
+
+
+def _of_dataclass(module: str, node: ast.ClassDef, depth: int) -> Signature | None:
+    inherited = _inherited(module, node, depth)
+    if inherited is None:
+        return None
+    fields = dict(_fields(node))
+    return Signature(
+        {**inherited.arguments, **{name: Annotation(module, annotation) for name, (annotation, _) in fields.items()}},
+        inherited.required - set(fields) | {name for name, (_, default) in fields.items() if default is None},
+        inherited.optional - set(fields) | {name for name, (_, default) in fields.items() if _is_none(default)},
+    )
+
+
+def _fields(node: ast.ClassDef) -> Iterator[tuple[str, tuple[ast.expr, ast.expr | None]]]:
+    """Yield name, annotation and default of the fields that a data class takes in its constructor."""
+    for item in node.body:
+        if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name):
+            continue
+        if "ClassVar" in ast.unparse(item.annotation) or "KW_ONLY" in ast.unparse(item.annotation):
+            continue
+        default = item.value
+        if isinstance(default, ast.Call) and _text(default.func) == "field":
+            options = {keyword.arg: keyword.value for keyword in default.keywords}
+            if "init" in options and ast.unparse(options["init"]) == "False":
+                continue
+            default = options.get("default", options.get("default_factory"))
+        yield item.target.id, (item.annotation, default)
+
+
+def _is_none(default: ast.expr | None) -> bool:
+    return isinstance(default, ast.Constant) and default.value is None

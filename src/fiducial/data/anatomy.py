@@ -62,9 +62,7 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     return Anatomy(*(np.asarray(part, dtype=np.float32) for part in (axes, organs, grey, waves)))
 
 
-def draw_lesion(
-    rng: np.random.Generator, kind: str, *, contrast: float, radius: float | None = None
-) -> Lesion:
+def draw_lesion(rng: np.random.Generator, kind: str, *, contrast: float, radius: float | None = None) -> Lesion:
     """Draw a lesion's place within the body and its angle; its radius too, unless given."""
     import numpy as np
 

@@ -6,20 +6,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from fiducial.data.sampler import Portion
 from fiducial.data.source import Source
 from fiducial.errors import InputError
 from fiducial.types import Tensor
 
-Batch = dict[str, Tensor]
+Batch = dict[str, Any]
 
 
-class CaseDataset(Dataset[Batch]):
+class CaseDataset(Dataset[Batch | InputError]):
     """Read whole batches of a source: one gather where all pixels are one array, else case by case.
 
     An item is a batch: `image` (batch, channels, *spatial) uint8 or float32, `label`, `row` (batch,) the
-    number of each case in the source's table, and for sequences `length` (batch,) in frames.
+    number of each case in the source's table, for sequences `length` (batch,) in frames, and `epoch`, `step`
+    and `size`, see `Portion`. An image that cannot be used gives an InputError in the batch's place: raised
+    in a loader's worker, it would arrive as a stack trace.
     """
 
     def __init__(self, source: Source) -> None:
@@ -31,31 +35,56 @@ class CaseDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, row: int) -> Batch:
+    def __getitem__(self, row: int) -> Batch | InputError:
         return self.__getitems__([row])
 
-    def __getitems__(self, rows: list[int]) -> Batch:
-        index = torch.as_tensor(rows, dtype=torch.int64)
-        batch = {"row": index, "label": self.labels[index]}
-        if self.pixels is not None:
-            return batch | {"image": torch.from_numpy(self.pixels[rows])}
-        images = [np.asarray(self.source.read(row)) for row in rows]
-        if self.sequence:
-            return batch | pad(images)
-        self._check_shapes(images, rows)
-        return batch | {"image": torch.from_numpy(np.stack(images))}
+    def __getitems__(self, rows: list[int]) -> Batch | InputError:
+        portion = rows if isinstance(rows, Portion) else Portion(rows)
+        index = torch.tensor(portion)
+        try:
+            images = self._images(portion)
+        except InputError as error:
+            return error
+        facts = {"epoch": portion.epoch, "step": portion.step, "size": portion.size}
+        return {"row": index, "label": self.labels[index], **facts, **images}
 
-    def _check_shapes(self, images: list[Any], rows: list[int]) -> None:
+    def _images(self, rows: list[int]) -> dict[str, Tensor]:
+        if self.pixels is not None:
+            gathered = self.pixels[rows]
+            self._check_values(gathered, rows)
+            return {"image": torch.from_numpy(gathered)}
+        images = [np.asarray(self.source.read(row)) for row in rows]
+        self._check_shapes(images, rows)
+        self._check_values(images, rows)
+        return pad(images) if self.sequence else {"image": torch.from_numpy(np.stack(images))}
+
+    def _check_shapes(self, images: list[NDArray[Any]], rows: list[int]) -> None:
         spec = self.source.spec
         expected = (spec.channels, *spec.size)
         for image, row in zip(images, rows, strict=True):
-            if image.shape != expected:
+            shape = (image.shape[0], spec.size[0], *image.shape[2:]) if self.sequence else image.shape
+            if shape != expected:
                 raise InputError(
-                    f"case {self.source.cases.case[row]}: expected an image of shape {expected}, got {image.shape}"
+                    f"{self._name(row)}: expected an image of shape {expected}, got {image.shape}"
                 )
 
+    def _check_values(self, images: NDArray[Any] | list[NDArray[Any]], rows: list[int]) -> None:
+        """Refuse NaN and infinite pixels."""
+        if images[0].dtype.kind != "f":
+            return
+        for image, row in zip(images, rows, strict=True):
+            if not np.isfinite(image).all():
+                count = np.count_nonzero(~np.isfinite(image))
+                raise InputError(
+                    f"{self._name(row)}: {count} of {image.size} pixels are NaN or infinite; "
+                    "replace them, or leave the case out of the table"
+                )
 
-def pad(images: list[Any]) -> Batch:
+    def _name(self, row: int) -> str:
+        return f"case {self.source.cases.case[row]}"
+
+
+def pad(images: list[NDArray[Any]]) -> dict[str, Tensor]:
     """Join sequences `(channels, frames, *spatial)` of different lengths, padded with zeros at the end."""
     lengths = torch.tensor([image.shape[1] for image in images])
     first = images[0]

@@ -116,9 +116,7 @@ def fetch(url: str, path: Path, *, md5: str, size: int | None = None) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         _receive(url, part, size)
     except urllib.error.HTTPError as error:
-        raise InputError(
-            f"{url}: the server answered {error.code} {error.reason}; {_by_hand(url, path)}"
-        ) from error
+        raise InputError(f"{url}: the server answered {error.code} {error.reason}; {_by_hand(url, path)}") from error
     except OSError as error:
         raise _explain(error, url, path) from error
     found = hashes(part)["md5"]

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from fiducial.data.download import fetch, verify
 from fiducial.data.medmnist_sets import RECORD, SETS, Facts, file_name
@@ -45,9 +45,7 @@ class MedMNIST(Source):
         download: bool = True,
     ) -> None:
         if name not in SETS:
-            raise InputError(
-                f"MedMNIST has no set {name!r}{nearest(name, SETS)} (available: {', '.join(SETS)})"
-            )
+            raise InputError(f"MedMNIST has no set {name!r}{nearest(name, SETS)} (available: {', '.join(SETS)})")
         if size not in SETS[name].md5:
             sizes = ", ".join(str(available) for available in SETS[name].md5)
             raise InputError(f"{name} comes at sizes {sizes}; got {size}")
@@ -104,9 +102,7 @@ class MedMNIST(Source):
 
         labels = [self._member(f"{split}_labels") for split in SPLITS]
         counts = [len(part) for part in labels]
-        names = [
-            f"{self.name}/{split}/{i:04d}" for split, n in zip(SPLITS, counts, strict=True) for i in range(n)
-        ]
+        names = [f"{self.name}/{split}/{i:04d}" for split, n in zip(SPLITS, counts, strict=True) for i in range(n)]
         label = np.concatenate(labels).astype(np.int64)
         case = np.array(names)
         flat = label if self.facts.target == "multilabel" else label.reshape(-1)

@@ -11,11 +11,14 @@ from torch.utils.data import DataLoader
 from fiducial.data.augment import Augment
 from fiducial.data.checks import check
 from fiducial.data.dataset import Batch, CaseDataset
-from fiducial.data.sampler import BatchSampler, Order
+from fiducial.data.sampler import BatchSampler
 from fiducial.data.source import SPLITS, Cases, Source
-from fiducial.errors import InputError
+from fiducial.errors import InputError, nearest
 from fiducial.randomness import generator
 from fiducial.types import Float, Int, Tensor
+
+SAMPLINGS = ("shuffled", "balanced", "fixed")
+Channels = float | list[float] | Tensor  # one value for all channels, or one for each
 
 
 def class_counts(cases: Cases, num_classes: int) -> Int[Tensor, " classes"]:
@@ -40,14 +43,14 @@ def balancing_weights(cases: Cases, num_classes: int) -> Float[Tensor, " cases"]
 class DataModule(pl.LightningDataModule):
     """Turn a source into batches.
 
-    A batch holds `image` float32 `(batch, channels, *spatial)`, normalised to `(x - mean) / std` with x in
-    0..1; `label`; `row`, the number of each case in the source's table; for sequences `length`; in training
-    `share`, see `BatchSampler.share`.
+    A batch holds what `CaseDataset` says, with `image` float32 `(batch, channels, *spatial)` normalised to
+    `(x - mean) / std`, x in 0..1.
 
     Args:
         source: where cases come from.
         batch_size: cases in a batch, all processes together, or "full" for the whole training split.
-        sampling: order of the training cases, "shuffled" or "balanced" (with replacement, classes alike often).
+        sampling: order of the training cases, "shuffled", "balanced" (with replacement, classes alike often),
+            or "fixed" (shuffled, the same in every epoch).
         mean: subtracted from images in 0..1, one value or one per channel.
         std: divides them, likewise.
         num_workers: processes that read images; by default none where all pixels are one array.
@@ -61,7 +64,7 @@ class DataModule(pl.LightningDataModule):
         source: Source,
         *,
         batch_size: int | Literal["full"] = 64,
-        sampling: Literal["shuffled", "balanced"] = "shuffled",
+        sampling: Literal["shuffled", "balanced", "fixed"] = "shuffled",
         mean: float | list[float] = 0.5,
         std: float | list[float] = 0.5,
         num_workers: int | None = None,
@@ -70,16 +73,19 @@ class DataModule(pl.LightningDataModule):
         spec: Any = None,
     ) -> None:
         super().__init__()
-        if batch_size != "full" and batch_size < 1:
+        if batch_size != "full" and (isinstance(batch_size, str) or batch_size < 1):
             raise InputError(f"data.batch_size must be at least 1, or full; got {batch_size}")
-        if sampling not in ("shuffled", "balanced"):
-            raise InputError(f"data.sampling must be shuffled or balanced; got {sampling}")
+        if sampling not in SAMPLINGS:
+            raise InputError(
+                f"data.sampling must be {', '.join(SAMPLINGS)}; got {sampling}{nearest(sampling, SAMPLINGS)}"
+            )
         self.source, self.augment, self.seed = source, augment, seed
         self.spec = source.spec
         self.batch_size, self.sampling, self.num_workers = batch_size, sampling, num_workers
         self.mean, self.std = _per_channel(mean, self.spec.channels), _per_channel(std, self.spec.channels)
         self.dataset: CaseDataset | None = None
-        self._step = 0
+        self.test_split = "test"
+        self._first_epoch = 0
 
     def prepare_data(self) -> None:
         """Read the table of cases and refuse one that cannot be trusted; download and decode if needed."""
@@ -92,83 +98,111 @@ class DataModule(pl.LightningDataModule):
             self.cases = self.source.cases
             self.dataset = CaseDataset(self.source)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Return batches of the training split, in the order of this epoch."""
-        return self._loader("train", self.sampling)
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return batches of the training split, in the order of each epoch."""
+        weights = (
+            balancing_weights(self.cases, self.spec.num_classes) if self.sampling == "balanced" else None
+        )
+        return self._loader("train", order=self.sampling, weights=weights, epoch=self._epoch)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Return batches of the validation split."""
-        return self._loader("val", "listed")
+        return self._loader("val")
 
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """Return batches of the test split."""
-        return self._loader("test", "listed")
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Return batches of the split that is tested, unless set otherwise the test split."""
+        return self._loader(self.test_split)
 
     def rows(self, split: str) -> Int[Tensor, " cases"]:
         """Return the row numbers of one split."""
         assert split in SPLITS
         return torch.from_numpy(self.cases.where(split))
 
-    def _loader(self, split: str, order: Order) -> DataLoader[Batch]:
-        rows = self.rows(split)
-        world_size = self.trainer.world_size if self.trainer else 1
-        if len(rows) < world_size:
-            raise InputError(f"the {split} split has {len(rows)} cases, fewer than the {world_size} processes")
-        weights = balancing_weights(self.cases, self.spec.num_classes) if order == "balanced" else None
-        sampler = BatchSampler(
-            rows,
-            len(self.rows("train")) if self.batch_size == "full" else self.batch_size,
-            order=order,
-            weights=weights,
-            seed=self.seed,
-            epoch=self._epoch,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            world_size=world_size,
-        )
-        if split == "train":
-            self._sampler = sampler
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of the epoch that comes next."""
+        return {"epoch": self._epoch()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the number of the epoch that comes next: workers start on it before the trainer's own is restored."""
+        self._first_epoch = state_dict["epoch"]
+
+    def _epoch(self) -> int:
+        done = self.trainer.fit_loop.epoch_progress.current.processed if self.trainer else 0
+        return max(self._first_epoch, done)
+
+    def _loader(self, split: str, **options: Any) -> DataLoader[Any]:
+        rows, size = self.rows(split), self.batch_size
+        size = len(self.rows("train")) if size == "full" else int(size)
+        world_size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        if min(len(rows), size) < world_size:
+            raise InputError(
+                f"{world_size} processes need a case each in every batch; the {split} split has {len(rows)} cases, "
+                f"data.batch_size={self.batch_size}"
+            )
         assert self.dataset is not None
         workers = self._workers(self.dataset)
         return DataLoader(
             self.dataset,
-            batch_sampler=sampler,
+            batch_sampler=BatchSampler(
+                rows, size, seed=self.seed, rank=rank, world_size=world_size, **options
+            ),
             collate_fn=_unchanged,
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # a loader seeds its workers, and must not draw from the global generator
         )
-
-    def _epoch(self) -> int:
-        """Return the current epoch; an epoch begins where its order is asked for."""
-        self._step = 0
-        return self.trainer.current_epoch if self.trainer else 0
 
     def _workers(self, dataset: CaseDataset) -> int:
         if self.num_workers is not None:
             return self.num_workers
         return 0 if dataset.pixels is not None else min(4, torch.get_num_threads())
 
+    def on_before_batch_transfer(self, batch: Batch | InputError, dataloader_idx: int) -> Batch:
+        """Raise what went wrong with a batch where it was read."""
+        if isinstance(batch, InputError):
+            raise batch
+        return batch
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Put a batch's tensors on the device."""
+        if device.type == "cpu":
+            return batch
+        return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Scale and normalise images on the device; augment them in training."""
-        image = batch["image"]
-        image = image.float().div_(255) if image.dtype == torch.uint8 else image
+        image = in_unit_range(batch["image"])
         trainer = self.trainer
-        if trainer and trainer.training:
-            if self.augment is not None:
-                parts = (self.seed, "augment", trainer.current_epoch, self._step, trainer.global_rank)
-                image = self.augment(image, generator(*parts, device=image.device))
-            if trainer.world_size > 1:
-                batch["share"] = torch.tensor(self._sampler.share(len(image), self._step), device=image.device)
-            self._step += 1
-        shape = (1, -1, *[1] * (image.ndim - 2))
-        mean, std = (value.to(image.device).view(shape) for value in (self.mean, self.std))
-        return batch | {"image": (image - mean) / std}
+        if self.augment is not None and trainer and trainer.training:
+            parts = (self.seed, "augment", batch["epoch"], batch["step"], trainer.global_rank)
+            image = self.augment(image, generator(*parts, device=image.device))
+        batch["image"] = standardise(image, self.mean, self.std)
+        return batch
+
+
+def in_unit_range(image: Tensor) -> Float[Tensor, "batch channels *spatial"]:
+    """Return images as float32 in 0..1; uint8 is divided by 255, float is taken as it is."""
+    return image.float().div_(255) if image.dtype == torch.uint8 else image
+
+
+def standardise(
+    image: Float[Tensor, "batch channels *spatial"], mean: Channels, std: Channels
+) -> Float[Tensor, "batch channels *spatial"]:
+    """Return `(image - mean) / std`, with one value for all channels or one for each."""
+    shape = (1, -1, *[1] * (image.ndim - 2))
+    centre, scale = (
+        torch.as_tensor(v, dtype=torch.float32, device=image.device).view(shape) for v in (mean, std)
+    )
+    return (image - centre) / scale
 
 
 def _per_channel(value: float | list[float], channels: int) -> Float[Tensor, " channels"]:
     tensor = torch.as_tensor(value, dtype=torch.float32).flatten()
     if len(tensor) not in (1, channels):
-        raise InputError(f"data.mean and data.std take one value or {channels}, one per channel; got {len(tensor)}")
+        raise InputError(
+            f"data.mean and data.std take one value or {channels}, one per channel; got {len(tensor)}"
+        )
     return tensor
 
 

@@ -129,9 +129,7 @@ class Phantom(Source):
         sums = multilabel or abs(sum(values) - 1) < 1e-6
         if len(values) != self.num_classes or min(values) < 0 or max(values) > 1 or not sums:
             rule = "each from 0 to 1" if multilabel else "that sum to 1"
-            raise InputError(
-                f"phantom: prior must be {self.num_classes} probabilities {rule}; got {list(values)}"
-            )
+            raise InputError(f"phantom: prior must be {self.num_classes} probabilities {rule}; got {list(values)}")
         return values
 
     @cached_property
@@ -219,9 +217,7 @@ class Phantom(Source):
         if self.sequence:
             size = (int(rng.integers(self.min_length, self.size[0] + 1)), *self.size[1:])
         anatomy = draw_anatomy(np.random.default_rng([self.seed, 3, subject]))
-        grid = body_grid(
-            size, angle=rng.normal(0, 0.05), shift=rng.normal(0, 0.03, 2), scale=rng.normal(1, 0.03)
-        )
+        grid = body_grid(size, angle=rng.normal(0, 0.05), shift=rng.normal(0, 0.03, 2), scale=rng.normal(1, 0.03))
         lesions = self._lesions(self._labels[subject], rng)
         spots = [draw_lesion(rng, "disc", contrast=rng.uniform(0.1, 0.3), radius=0.08) for _ in range(2)]
         clean = render(anatomy, [*lesions, *spots], grid)

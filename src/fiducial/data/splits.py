@@ -22,8 +22,7 @@ def check_fractions(fractions: Sequence[float]) -> tuple[float, float, float]:
     values = tuple(float(fraction) for fraction in fractions)
     if len(values) != len(SPLITS) or min(values) <= 0 or abs(sum(values) - 1) > 1e-6:
         raise InputError(
-            f"fractions: expected three positive numbers that sum to 1, for {', '.join(SPLITS)}; "
-            f"got {list(values)}"
+            f"fractions: expected three positive numbers that sum to 1, for {', '.join(SPLITS)}; got {list(values)}"
         )
     return values[0], values[1], values[2]
 

@@ -88,8 +88,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         columns += _integer_columns("label", predictions.label)
     columns += _integer_columns("predicted", predictions.predicted)
     columns += [
-        (f"p_{k}", [f"{p:.9g}" for p in column.tolist()])
-        for k, column in enumerate(predictions.probabilities.T)
+        (f"p_{k}", [f"{p:.9g}" for p in column.tolist()]) for k, column in enumerate(predictions.probabilities.T)
     ]
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with partial.open("w", newline="", encoding="utf-8") as file:

@@ -100,9 +100,7 @@ class Progress(ProgressBar):
         self._report_epoch(trainer)
         self._leave_line()
 
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Leave the line to whoever reports the error."""
         self._leave_line()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,16 @@ import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import Logger
 
 from fiducial.checkpoints import AtomicCheckpointIO, Checkpoints, lower_is_better
 from fiducial.data.module import DataModule, class_counts
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware, build_trainer
+from fiducial.reports.progress import Progress
 from fiducial.runs import folder
 from fiducial.tasks.base import Schedule, Task
+from fiducial.tracking import NullRun, Run
 
 
 def component(cfg: Any, **arguments: Any) -> Any:
@@ -33,10 +34,15 @@ def component(cfg: Any, **arguments: Any) -> Any:
     node = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(node, dict)
     node.pop("contract", None)
+    # Plain lists: a checkpoint that holds any other kind cannot be read.
+    plain = {"_convert_": "all", **node, "_partial_": True}
     try:
-        return instantiate(node, **arguments)
-    except HydraException as error:
-        cause = error.__cause__ or error
+        make = partial(instantiate(plain), **arguments)  # given here, Hydra leaves live objects as they are
+        return make if node.get("_partial_") else make()
+    except InputError:
+        raise
+    except Exception as error:
+        cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
         if isinstance(cause, InputError):
             raise cause from error
         raise InputError(f"{node['_target_']} could not be built: {cause}") from error
@@ -58,10 +64,11 @@ def build_task(cfg: DictConfig, data: DataModule, hardware: Hardware) -> Task:
     task = component(
         cfg.task,
         model=model,
-        loss=component(_balanced(cfg.loss, data)),
+        loss=component(cfg.loss, **_class_weights(cfg.loss, data)),
         optimizer=component(cfg.optimizer),
         schedule=_schedule(cfg.scheduler),
         objective=cfg.objective,
+        objective_mode="min" if lower_is_better(cfg.objective) else "max",
         target=cfg.data.spec.target,
         num_classes=cfg.data.spec.num_classes,
         contract=_contract(cfg.loss),
@@ -70,17 +77,29 @@ def build_task(cfg: DictConfig, data: DataModule, hardware: Hardware) -> Task:
     )()
     assert isinstance(task, Task)
     if hardware.compile:
-        task.network = torch.compile(model)
+        model.compile()
     return task
 
 
-def build_callbacks(cfg: DictConfig, out: Path) -> list[pl.Callback]:
-    """Return what acts between epochs: checkpoints, early stopping."""
-    callbacks: list[pl.Callback] = [Checkpoints(out / folder.CHECKPOINTS, cfg.objective)]
-    if cfg.patience is not None:
-        mode = "min" if lower_is_better(cfg.objective) else "max"
-        callbacks.append(EarlyStopping(cfg.objective, patience=cfg.patience, mode=mode))
-    return callbacks
+def build_network(cfg: DictConfig, hardware: Hardware, checkpoint: Path) -> torch.nn.Module:
+    """Return the network of a run with the weights of a checkpoint, ready to predict."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    network = component(cfg.model)
+    assert isinstance(network, torch.nn.Module)
+    network.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("model.")})
+    return network.eval().to(hardware.device_type)
+
+
+def build_callbacks(cfg: DictConfig, out: Path, run: Run | NullRun) -> list[pl.Callback]:
+    """Return what acts between epochs."""
+    checkpoints = Checkpoints(
+        out / folder.CHECKPOINTS,
+        cfg.objective,
+        patience=cfg.patience,
+        goal=_contract(cfg.task).get("goal"),
+        beforehand=run.flush,
+    )
+    return [checkpoints, Progress(cfg.objective)]
 
 
 def trainer_for(
@@ -111,22 +130,26 @@ def _schedule(node: Any) -> Schedule | None:
     return Schedule(make=component(node), **contract)
 
 
-def _balanced(loss: DictConfig, data: DataModule) -> DictConfig:
-    """Replace `weight: balanced` and `pos_weight: balanced` by weights from the training split's counts.
+def _class_weights(loss: DictConfig, data: DataModule) -> dict[str, torch.Tensor]:
+    """Return the loss's `weight` and `pos_weight` as tensors; "balanced" ones from the training split's counts.
 
-    weight of a class: cases / (classes × its cases); pos_weight of a label: cases without / cases with it.
+    Balanced weight of a class: cases / (classes × its cases), as scikit-learn has it; balanced pos_weight of a
+    label: cases without it / cases with it. A single sigmoid output has one pos_weight.
     """
-    wanted = [key for key in ("weight", "pos_weight") if loss.get(key) == "balanced"]
-    if not wanted:
-        return loss
-    counts = class_counts(data.cases, data.spec.num_classes).double()
+    given = {key: loss[key] for key in ("weight", "pos_weight") if loss.get(key) is not None}
+    outputs = 1 if _contract(loss)["head"] == "sigmoid" and data.spec.target == "binary" else data.spec.num_classes
+    weights = {}
+    for key, value in given.items():
+        numbers = _balanced(key, data)[-outputs:] if value == "balanced" else torch.tensor(list(value))
+        if len(numbers) != outputs:
+            raise InputError(f"loss.{key}: expected balanced or {outputs} numbers, got {len(numbers)}")
+        weights[key] = numbers.float()
+    return weights
+
+
+def _balanced(key: str, data: DataModule) -> torch.Tensor:
+    counts, total = class_counts(data.cases, data.spec.num_classes).double(), len(data.rows("train"))
     if (counts == 0).any():
         empty = [name for name, count in zip(data.spec.classes, counts, strict=True) if count == 0]
-        raise InputError(f"loss.{wanted[0]}=balanced: no training case is of class {', '.join(empty)}")
-    total = len(data.rows("train"))
-    weights: Mapping[str, torch.Tensor] = {
-        "weight": total / (len(counts) * counts),
-        "pos_weight": ((total - counts) / counts)[1:] if data.spec.target == "binary" else (total - counts) / counts,
-    }
-    tensors = {k: {"_target_": "torch.tensor", "data": weights[k].float().tolist()} for k in wanted}
-    return OmegaConf.merge(loss, tensors)  # type: ignore[return-value]
+        raise InputError(f"loss.{key}=balanced: no training case is of class {', '.join(empty)}")
+    return total / (len(counts) * counts) if key == "weight" else (total - counts) / counts

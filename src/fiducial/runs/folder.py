@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fiducial.config import Composed
+from fiducial.config import Composed, compose
 from fiducial.errors import InputError
 
 CONFIG, RECORD, SCORES, PREDICTIONS = "config.yaml", "run.json", "scores.json", "predictions.csv"
@@ -85,6 +85,20 @@ def config(out: Path) -> DictConfig:
     cfg = OmegaConf.load(out / CONFIG)
     assert isinstance(cfg, DictConfig)
     return cfg
+
+
+def changed(out: Path, overrides: Sequence[str], config_dir: str | None = None) -> DictConfig:
+    """Return a run's configuration with some of its settings changed; without overrides, as it is."""
+    if not overrides:
+        return config(out)
+    return compose([*record(out).overrides, *overrides], config_dir).cfg
+
+
+def of_evaluation(out: Path) -> Path:
+    """Make the folder of another evaluation of a run."""
+    place = out / "evaluations" / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+    place.mkdir(parents=True)
+    return place
 
 
 def find(name: str, outputs: Path) -> Path:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from fiducial.data.module import DataModule
 from fiducial.reports.predictions import Predictions, write_predictions
+from fiducial.reports.summary import show_summary, where_next
 from fiducial.reports.figures import save
 from fiducial.runs import folder
 from fiducial.runs.pictures import draw
@@ -92,9 +93,13 @@ class Outcome:
 
     def show(self) -> None:
         """Print the summary."""
-        from fiducial.reports.summary import show_summary
-
-        show_summary(self.cfg, self.out, self.scores)
+        cfg = self.cfg
+        facts = {
+            "run": cfg.name,
+            "selected": f"epoch {self.epoch} ({cfg.select} by {cfg.objective}), counted from 0, of {cfg.epochs}",
+            "folder": str(self.out),
+        }
+        show_summary(facts, self.scores, where_next(self.out))
 
 
 def tabulate(task: Task, data: DataModule) -> Predictions:

@@ -14,13 +14,61 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
+READY = b"ready\n"
 TAIL = 15  # lines of a dead process's log that are shown
+PATIENCE_SECONDS = 60  # for a process to end after the run's last step
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another process of the run.
+
+    Attributes:
+        rank: its number.
+        process: that it is.
+        words: pipe on which it says that it is ready, and what went wrong; ends when the process does.
+        log: file with everything that it printed.
+    """
+
+    rank: int
+    process: subprocess.Popen[bytes]
+    words: int
+    log: Path
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has read its data: processes that wait for each other do not notice a dead one.
+
+        Raises:
+            InputError: it ended instead.
+        """
+        if os.read(self.words, len(READY)) != READY:
+            self.process.wait()
+            self.refuse_failure()
+
+    def refuse_failure(self, timeout: float = PATIENCE_SECONDS) -> None:
+        """Wait for its end, for a while.
+
+        Raises:
+            InputError: it ended with an error; with what it said, or else the end of its log.
+        """
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return
+        if code:
+            with os.fdopen(os.dup(self.words), "rb") as words:
+                said = words.read().decode().strip()
+            end = "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL:])
+            raise InputError(said or f"process {self.rank} of the run ended with code {code}; {self.log} ends with\n{end}")
 
 
 @contextmanager
@@ -28,7 +76,7 @@ def peers(hardware: Hardware, out: Path) -> Iterator[None]:
     """Run processes 1, 2, … of a run while process 0, this one, is inside the block.
 
     Raises:
-        InputError: one of them ended with an error; the end of its log is shown.
+        InputError: one of them ended with an error.
     """
     if not hardware.starts_processes:
         yield
@@ -40,53 +88,64 @@ def peers(hardware: Hardware, out: Path) -> Iterator[None]:
         "WORLD_SIZE": str(hardware.processes),
         "LOCAL_RANK": "0",
     }
-    before = dict(os.environ)
-    os.environ.update(environment)
     with ExitStack() as stack:
-        stack.callback(_restore, before)
-        started = [stack.enter_context(_peer(rank, environment, out)) for rank in range(1, hardware.processes)]
+        stack.enter_context(_environment(environment))
+        started = [stack.enter_context(_started(rank, out)) for rank in range(1, hardware.processes)]
+        for peer in started:
+            peer.wait_until_ready()
         try:
             yield
         except Exception as error:
-            _blame(started, out, error)
+            _blame(started, error)
             raise
-        for process in started:
-            process.wait()
-        _blame(started, out, None)
+        for peer in started:
+            peer.refuse_failure()
 
 
 @contextmanager
-def _peer(rank: int, environment: dict[str, str], out: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "fiducial.runs.peers", str(out)]
-    with _log(out, rank).open("ab") as log:
-        variables = {**os.environ, **environment, "LOCAL_RANK": str(rank)}
-        process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set the variables by which processes find each other; afterwards they are strangers again."""
+    before = dict(os.environ)
+    os.environ.update(variables)
     try:
-        yield process
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def _started(rank: int, out: Path) -> Iterator[Peer]:
+    reading, writing = os.pipe()
+    log = out / f"process-{rank}.log"
+    command = [sys.executable, "-m", "fiducial.runs.peers", str(out), str(writing)]
+    variables = {**os.environ, "LOCAL_RANK": str(rank)}
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            command, env=variables, stdin=subprocess.DEVNULL, stdout=file, stderr=file, pass_fds=[writing]
+        )
+    os.close(writing)
+    try:
+        yield Peer(rank, process, reading, log)
     finally:
         process.kill()  # without effect on one that has ended
         process.wait()
+        os.close(reading)
+        if process.returncode == 0 or log.stat().st_size == 0:
+            log.unlink()
 
 
-def _blame(started: list[subprocess.Popen[bytes]], out: Path, error: Exception | None) -> None:
+def _blame(started: list[Peer], error: Exception) -> None:
     """Name the process that ended with an error, if there is one: ours is then only a consequence."""
-    for rank, process in enumerate(started, start=1):
+    if isinstance(error, InputError):
+        return
+    for peer in started:
         try:
-            code = process.wait(timeout=5 if error else None)
-        except subprocess.TimeoutExpired:
-            continue
-        if code:
-            end = "\n".join(_log(out, rank).read_text(errors="replace").splitlines()[-TAIL:])
-            raise InputError(f"process {rank} of the run ended with code {code}; its log ends with\n{end}") from error
-
-
-def _log(out: Path, rank: int) -> Path:
-    return out / f"process-{rank}.log"
-
-
-def _restore(before: dict[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(before)
+            peer.refuse_failure(timeout=5)
+        except InputError as failure:
+            raise failure from error
 
 
 def _free_port() -> int:
@@ -95,21 +154,42 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def join(out: Path) -> None:
-    """Take part in the run in folder `out`, as the process that LOCAL_RANK says."""
+def join(out: Path, words: int | None = None) -> None:
+    """Take part in the run in folder `out`, as the process that the environment says.
+
+    Args:
+        out: the run's folder.
+        words: pipe to process 0, where that has started this one.
+    """
     from fiducial.runs import folder
     from fiducial.runs.build import build_data, component
     from fiducial.runs.train import fit, test
+    from fiducial.tracking import NullRun
 
     cfg = folder.config(out)
     hardware = component(cfg.hardware)
     hardware.prepare()
     data = build_data(cfg)
-    task, trainer = fit(cfg, out, hardware, data, logger=None)
+    if words is not None:
+        os.write(words, READY)
+    task, trainer = fit(cfg, out, hardware, data, NullRun(out))
     test(cfg, out, task, trainer, data)
 
 
-if __name__ == "__main__":
+def _main(out: Path, words: int) -> None:
+    from fiducial.runs.quiet import quiet
+
+    quiet()
+    for number in (signal.SIGINT, signal.SIGTERM):  # process 0 decides when the run ends
+        signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":  # never outlive process 0
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    join(Path(sys.argv[1]))
+    try:
+        join(out, words)
+    except InputError as error:
+        os.write(words, str(error).encode())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -7,20 +7,20 @@ from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import Logger
 
 from fiducial.checkpoints import BEST, LAST, resume_point
 from fiducial.data.module import DataModule
-from fiducial.hardware import Hardware
+from fiducial.hardware import Hardware, launched_rank
 from fiducial.randomness import reseed
-from fiducial.reports.progress import Progress
 from fiducial.runs import folder
 from fiducial.runs.build import build_callbacks, build_data, build_task, component, trainer_for
-from fiducial.runs.peers import peers
+from fiducial.runs.memory import explained
+from fiducial.runs.peers import join, peers
 from fiducial.runs.provenance import log_provenance
+from fiducial.runs.quiet import quiet
 from fiducial.tasks.base import Task
+from fiducial.tracking import NullRun, Run, track
 from fiducial.tracking.lightning_logger import TrackingLogger
-from fiducial.tracking.lifetime import track
 
 
 def train(cfg: DictConfig, out: Path, *, resume: bool = False) -> dict[str, Any]:
@@ -29,6 +29,10 @@ def train(cfg: DictConfig, out: Path, *, resume: bool = False) -> dict[str, Any]
     Raises:
         InputError: something about the input makes the run impossible; the run is marked FAILED.
     """
+    quiet()
+    if launched_rank() > 0:
+        join(out)
+        return {}
     with track(out, component(cfg.tracking), name=cfg.name, experiment=cfg.study, resume=resume) as run:
         hardware: Hardware = component(cfg.hardware)
         hardware.check()
@@ -37,7 +41,7 @@ def train(cfg: DictConfig, out: Path, *, resume: bool = False) -> dict[str, Any]
         log_provenance(run, cfg, out, data)
         run.start_delivery()
         with peers(hardware, out):
-            task, trainer = fit(cfg, out, hardware, data, TrackingLogger(run, name=cfg.study))
+            task, trainer = fit(cfg, out, hardware, data, run)
             epoch = test(cfg, out, task, trainer, data)
         from fiducial.runs.outcome import Outcome  # matplotlib need not delay the first step
 
@@ -48,24 +52,27 @@ def train(cfg: DictConfig, out: Path, *, resume: bool = False) -> dict[str, Any]
     return outcome.scores
 
 
+@explained()
 def fit(
-    cfg: DictConfig, out: Path, hardware: Hardware, data: DataModule, logger: Logger | None
+    cfg: DictConfig, out: Path, hardware: Hardware, data: DataModule, run: Run | NullRun
 ) -> tuple[Task, pl.Trainer]:
     """Train from the start, or from the run's newest intact checkpoint."""
     reseed(cfg.seed, "weights")
     task = build_task(cfg, data, hardware)
-    callbacks = [*build_callbacks(cfg, out), Progress(cfg.objective)]
-    trainer = trainer_for(cfg, out, hardware, logger=logger, callbacks=callbacks)
+    logger = TrackingLogger(run, name=cfg.study)
+    trainer = trainer_for(cfg, out, hardware, logger=logger, callbacks=build_callbacks(cfg, out, run))
     checkpoint, damaged = resume_point(out / folder.CHECKPOINTS)
-    for fault in damaged:
-        print(f"{fault}; going on from {checkpoint or 'the start'}")
+    if damaged:
+        message = f"{'; '.join(damaged)}; going on from {checkpoint.name if checkpoint else 'the start'}"
+        print(message)
+        run.set_tags({"fiducial.damaged_checkpoint": message})
     trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     return task, trainer
 
 
+@explained()
 def test(cfg: DictConfig, out: Path, task: Task, trainer: pl.Trainer, data: DataModule) -> int:
     """Predict the test split with the checkpoint that `cfg.select` names; return its epoch."""
     checkpoint = out / folder.CHECKPOINTS / (BEST if cfg.select == "best" else LAST)
     trainer.test(task, datamodule=data, ckpt_path=checkpoint, verbose=False, weights_only=True)
     return task.loaded_epoch
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,38 +11,16 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from torch import nn
-from torchmetrics import MeanMetric, Metric
 
 from fiducial.errors import InputError
 from fiducial.randomness import reseed
+from fiducial.tasks.gathering import Gathered, Mean
 from fiducial.types import Tensor
 
-Batch = dict[str, Tensor]
+Batch = dict[str, Any]
 Stage = Literal["train", "val", "test"]
+STAGES: tuple[Stage, ...] = ("train", "val", "test")
 STEPS_BETWEEN_LOSSES = 50
-
-
-class Gathered(Metric):
-    """Tensors of all batches and processes, joined along the first axis."""
-
-    full_state_update = False
-    parts: dict[str, list[Tensor]]
-
-    def __init__(self, *names: str) -> None:
-        super().__init__()
-        self.names = names
-        for name in names:
-            self.add_state(name, default=[], dist_reduce_fx="cat")
-
-    def update(self, **values: Tensor) -> None:
-        """Append one batch."""
-        for name in self.names:
-            getattr(self, name).append(values[name].detach())
-
-    def compute(self) -> dict[str, Tensor]:
-        """Return everything gathered, on the CPU."""
-        joined = {name: getattr(self, name) for name in self.names}
-        return {name: (torch.cat(v) if isinstance(v, list) else v).cpu() for name, v in joined.items()}
 
 
 @dataclass(frozen=True)
@@ -52,7 +31,8 @@ class Schedule:
         make: builds the scheduler for an optimizer.
         interval: whether it advances after each "epoch" or optimizer "step".
         monitor: whether it is told the objective.
-        fills: constructor arguments that are only known in training; `total_steps` is the one that exists.
+        fills: constructor arguments that are only known in training, and where each comes from: `total_steps`
+            (of the optimizer) or `objective_mode` ("min" or "max").
     """
 
     make: Callable[..., Any]
@@ -72,11 +52,16 @@ class Task(pl.LightningModule):
         optimizer: builds the optimizer from parameters.
         schedule: of the learning rate; none for a constant one.
         objective: name of the validation metric that a plateau schedule follows.
+        objective_mode: "max" if a higher objective is better, else "min".
         seed: of the run.
         memory_format: layout of images and weights.
-    """
 
-    predictions: dict[str, Tensor]
+    Attributes:
+        history: learning curves, (epoch, value) by metric.
+        predictions: of the split that was tested last, by case in table order: `row` and what `step` gave.
+        test_scores: of that split.
+        loaded_epoch: of the checkpoint that was loaded last.
+    """
 
     def __init__(
         self,
@@ -85,36 +70,37 @@ class Task(pl.LightningModule):
         optimizer: Callable[..., torch.optim.Optimizer],
         schedule: Schedule | None = None,
         objective: str = "val/loss",
+        objective_mode: Literal["min", "max"] = "min",
         seed: int = 0,
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         super().__init__()
-        self.model = model
-        self.network = model  # what `step` calls; `hardware` may put a compiled form here
-        self.make_optimizer, self.schedule, self.objective, self.seed = optimizer, schedule, objective, seed
-        self.memory_format = memory_format
-        self.losses = nn.ModuleDict({f"{stage}_": MeanMetric() for stage in ("train", "val", "test")})
-        self.predictions = {}
+        self.model, self.seed, self.memory_format = model, seed, memory_format
+        self.make_optimizer, self.schedule = optimizer, schedule
+        self.objective, self.objective_mode = objective, objective_mode
         self.history: dict[str, list[tuple[int, float]]] = {}
+        self.predictions: dict[str, Tensor] = {}
+        self.test_scores: dict[str, float] = {}
+        self.loaded_epoch = -1
+        self._losses = {stage: Mean() for stage in STAGES}
+        self._outputs = {stage: Gathered() for stage in STAGES}
         self._scheduler: Any = None
         self._scheduler_state: dict[str, Any] | None = None
         self._last_step = -1
-        self.loaded_epoch = -1
-        self.test_scores: dict[str, float] = {}
 
     # -- what a task defines ------------------------------------------------------------------------------
 
     @abstractmethod
-    def step(self, batch: Batch, stage: Stage) -> Tensor:
-        """Return the mean loss of a batch, after recording what the scores of the stage need."""
+    def step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the mean loss of a batch, and by name what the epoch's scores need of each case."""
 
     @abstractmethod
-    def scores(self, stage: Stage) -> dict[str, Tensor]:
-        """Return the scores of the epoch that ends, and forget what they were made from."""
+    def scores(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return scores from the outputs of all cases of an epoch, on the CPU."""
 
-    @abstractmethod
-    def gather(self) -> dict[str, Tensor]:
-        """Return what was predicted for each test case, and forget it."""
+    def share(self, batch: Batch) -> float | Tensor:
+        """Return this process's weight in the mean loss of a batch; the weights of all processes sum to 1."""
+        return len(batch["row"]) / int(batch["size"])
 
     # -- optimisation -------------------------------------------------------------------------------------
 
@@ -122,8 +108,11 @@ class Task(pl.LightningModule):
         """Build the optimizer and the schedule."""
         optimizer = self.make_optimizer(self.model.parameters())
         if self.schedule is not None:
-            known = {"total_steps": int(self.trainer.estimated_stepping_batches)}
-            filled = {argument: known[source] for argument, source in self.schedule.fills.items()}
+            known = {
+                "total_steps": lambda: int(self.trainer.estimated_stepping_batches),
+                "objective_mode": lambda: self.objective_mode,
+            }
+            filled = {argument: known[source]() for argument, source in self.schedule.fills.items()}
             self._scheduler = self.schedule.make(optimizer, **filled)
         return optimizer
 
@@ -131,6 +120,9 @@ class Task(pl.LightningModule):
         """Put the schedule back to where an interrupted run left it."""
         if self._scheduler is not None and self._scheduler_state is not None:
             self._scheduler.load_state_dict(self._scheduler_state)
+
+    def on_train_start(self) -> None:
+        """Count optimizer steps from here."""
         self._last_step = self.trainer.global_step
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -139,10 +131,11 @@ class Task(pl.LightningModule):
         checkpoint["history"] = {name: [list(point) for point in points] for name, points in self.history.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the schedule's state and the learning curves."""
+        """Take the schedule's state and, to go on training, the learning curves."""
         self.loaded_epoch = int(checkpoint["epoch"])
         self._scheduler_state = checkpoint["schedule"]
-        self.history = {n: [(int(e), float(v)) for e, v in p] for n, p in checkpoint["history"].items()}
+        if not self.history:
+            self.history = {n: [(int(e), float(v)) for e, v in p] for n, p in checkpoint["history"].items()}
 
     # -- steps --------------------------------------------------------------------------------------------
 
@@ -152,36 +145,39 @@ class Task(pl.LightningModule):
         if image.ndim == 4 and self.memory_format is torch.channels_last:
             image = image.contiguous(memory_format=self.memory_format)
         if getattr(self.model, "takes_length", False):
-            output = self.network(image, batch.get("length"))
+            output = self.model(image, batch.get("length"))
         else:
-            output = self.network(image)
+            output = self.model(image)
         return output[0] if isinstance(output, tuple) else output
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch, scaled to this process's part of the global mean."""
-        loss = self.step(batch, "train")
+        """Return this process's part of the loss of a batch, times the processes: gradients are averaged."""
+        part = self._record(batch, "train")
         if self.device.type == "cpu" or batch_idx % STEPS_BETWEEN_LOSSES == 0:
-            self._refuse_nan(loss, batch_idx)
-        self._record(loss, batch, "train")
+            self._refuse_nan(float(part.detach()), f"step {batch_idx}")
         if self.logger is not None and self.trainer.global_step % STEPS_BETWEEN_LOSSES == 0:
-            self.logger.log_metrics({"train/loss_step": float(loss.detach())}, self.trainer.global_step)
-        return loss * batch["share"] if "share" in batch else loss
+            self.logger.log_metrics({"train/loss_step": float(part.detach())}, self.trainer.global_step)
+        return part * self.trainer.world_size if self.trainer.world_size > 1 else part
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Record the loss and scores of a validation batch."""
-        self._record(self.step(batch, "val"), batch, "val")
+        """Record the loss and outputs of a validation batch."""
+        self._record(batch, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Record the loss, scores and predictions of a test batch."""
-        self._record(self.step(batch, "test"), batch, "test")
+        """Record the loss and outputs of a test batch."""
+        self._record(batch, "test")
 
-    def _record(self, loss: Tensor, batch: Batch, stage: Stage) -> None:
-        self._loss(stage).update(loss.detach(), len(batch["row"]))
+    def _record(self, batch: Batch, stage: Stage) -> Tensor:
+        loss, outputs = self.step(batch)
+        part = loss * self.share(batch) if self.trainer.world_size > 1 else loss
+        self._losses[stage].add(part.detach(), int(batch["size"]))
+        self._outputs[stage].add(row=batch["row"], **outputs)
+        return part
 
-    def _refuse_nan(self, loss: Tensor, batch_idx: int) -> None:
-        if not torch.isfinite(loss):
+    def _refuse_nan(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
             raise InputError(
-                f"the training loss became {float(loss)} in epoch {self.current_epoch}, step {batch_idx}. "
+                f"the training loss became {loss} in epoch {self.current_epoch + 1}, {where}. "
                 "A lower optimizer.lr, hardware.clip_norm=1, or full precision (hardware.precision=32-true) "
                 "usually prevents it; run again with debug=overfit to look closer"
             )
@@ -194,44 +190,45 @@ class Task(pl.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Advance a schedule that counts optimizer steps."""
-        stepped = self.trainer.global_step != self._last_step
-        self._last_step = self.trainer.global_step
-        if stepped and self._scheduler is not None and self.schedule and self.schedule.interval == "step":
+        if self._scheduler is None or self.schedule is None or self.schedule.interval == "epoch":
+            return
+        if self.trainer.global_step != self._last_step:
+            self._last_step = self.trainer.global_step
             self._scheduler.step()
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training scores and learning rate; advance a schedule that counts epochs."""
-        scores = self._end("train")
-        scores["lr"] = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+        scores, _ = self._end("train")
+        self._refuse_nan(scores["train/loss"], "mean of all steps")
         self._log(scores)
+        self._keep({"lr": float(self.trainer.optimizers[0].param_groups[0]["lr"])})
         if self._scheduler is not None and self.schedule and self.schedule.interval == "epoch":
             told = (self.trainer.callback_metrics[self.objective],) if self.schedule.monitor else ()
             self._scheduler.step(*told)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation scores."""
-        scores = self._end("val")
+        scores, _ = self._end("val")
         if not self.trainer.sanity_checking:
             self._log(scores)
 
     def on_test_epoch_end(self) -> None:
-        """Keep the predictions of every test case."""
-        self.predictions = self.gather()
-        self.test_scores = self._end("test")
+        """Keep the scores, and what was predicted for every case."""
+        self.test_scores, outputs = self._end("test")
+        order = outputs["row"].argsort()
+        self.predictions = {name: values[order] for name, values in outputs.items()}
 
-    def _end(self, stage: Stage) -> dict[str, float]:
-        computed = {"loss": self._loss(stage).compute(), **self.scores(stage)}
-        self._loss(stage).reset()
-        return {f"{stage}/{name}": float(value) for name, value in computed.items()}
-
-    def _loss(self, stage: Stage) -> MeanMetric:
-        metric = self.losses[f"{stage}_"]
-        assert isinstance(metric, MeanMetric)
-        return metric
+    def _end(self, stage: Stage) -> tuple[dict[str, float], dict[str, Tensor]]:
+        outputs = self._outputs[stage].join(self.device)
+        scores = {"loss": self._losses[stage].compute(self.device), **self.scores(outputs)}
+        return {f"{stage}/{name}": float(value) for name, value in scores.items()}, outputs
 
     def _log(self, scores: dict[str, float]) -> None:
         """Tell callbacks and the tracker; every process has the same values already."""
-        self.log_dict({k: v for k, v in scores.items() if k != "lr"}, logger=False)
+        self.log_dict(scores, logger=False)
+        self._keep(scores)
+
+    def _keep(self, scores: dict[str, float]) -> None:
         if self.logger is not None:
             self.logger.log_metrics(scores, self.current_epoch)
         for name, value in scores.items():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.nn import functional as F
 
 from fiducial.losses import levels, ordinal_probabilities
-from fiducial.metrics import ClassificationScores
-from fiducial.tasks.base import Batch, Gathered, Stage, Task
+from fiducial.metrics import classification_scores
+from fiducial.tasks.base import Batch, Task
 from fiducial.types import Float, Int, Tensor
 
 Head = Literal["softmax", "sigmoid", "ordinal"]
@@ -68,36 +68,28 @@ class Classification(Task):
         self.head: Head = contract["head"]
         self.loss_input: str = contract.get("input", "logits")
         self.loss_form: str = contract.get("target", "index")
-        stages = ("train", "val", "test")
-        self.metrics = nn.ModuleDict({f"{stage}_": ClassificationScores(target, num_classes) for stage in stages})
-        self.cases = Gathered("row", "probabilities", "label")
+        weight = getattr(loss, "weight", None)
+        self._averages_by_weight = weight is not None and self.head == "softmax" and self.loss_form == "index"
 
-    def step(self, batch: Batch, stage: Stage) -> Tensor:
-        """Return the mean loss of a batch."""
+    def step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the mean loss of a batch; class probabilities and labels."""
         logits, label = self(batch), batch["label"]
         probabilities = class_probabilities(logits, self.head, self.target)
         wanted = loss_target(label, self.head, self.loss_form, self.num_classes)
         loss: Tensor = self.loss(logits if self.loss_input == "logits" else probabilities, wanted)
-        self._metric(stage).update(probabilities.detach(), label)
-        if stage == "test":
-            self.cases.update(row=batch["row"], probabilities=probabilities, label=label)
-        return loss
+        return loss, {"probabilities": probabilities, "label": label}
 
-    def scores(self, stage: Stage) -> dict[str, Tensor]:
-        """Return the classification scores of the epoch."""
-        metric = self._metric(stage)
-        scores = metric.compute()
-        metric.reset()
-        return scores
+    def scores(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the classification scores of an epoch."""
+        return classification_scores(outputs["probabilities"], outputs["label"], self.target)
 
-    def gather(self) -> dict[str, Tensor]:
-        """Return `row`, `probabilities` (cases, classes) and `label` of every test case, in table order."""
-        gathered = self.cases.compute()
-        self.cases.reset()
-        order = gathered["row"].argsort()
-        return {name: values[order] for name, values in gathered.items()}
-
-    def _metric(self, stage: Stage) -> ClassificationScores:
-        metric = self.metrics[f"{stage}_"]
-        assert isinstance(metric, ClassificationScores)
-        return metric
+    def share(self, batch: Batch) -> float | Tensor:
+        """Return this process's weight in the mean loss of a batch: by cases, or by the classes' weights of these."""
+        if not self._averages_by_weight:
+            return super().share(batch)
+        weight = self.loss.weight
+        assert isinstance(weight, Tensor)
+        here = weight[batch["label"]].sum()
+        everywhere = here.clone()
+        distributed.all_reduce(everywhere)
+        return here / everywhere

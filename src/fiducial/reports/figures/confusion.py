@@ -30,9 +30,7 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str]) -> Figure:
     axes = figure.add_subplot()
     _draw(axes, table, _shares(table), font=11 if size <= 9 else 9)
     names = [short(name) for name in classes]
-    axes.set_xticks(
-        range(size), names, rotation=0 if size <= 2 else 40, ha="center" if size <= 2 else "right"
-    )
+    axes.set_xticks(range(size), names, rotation=0 if size <= 2 else 40, ha="center" if size <= 2 else "right")
     sums = table.sum(axis=1)
     axes.set_yticks(range(size), [f"{name}\nn = {n:,}" for name, n in zip(names, sums, strict=True)])
     axes.set_xlabel("predicted class")
@@ -58,9 +56,7 @@ def _multilabel(table: NDArray[np.int64], labels: Sequence[str]) -> Figure:
     return figure
 
 
-def _draw(
-    axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], font: int, separator: str = "\n"
-) -> None:
+def _draw(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], font: int, separator: str = "\n") -> None:
     axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)

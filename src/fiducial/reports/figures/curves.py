@@ -48,18 +48,14 @@ def _choose(history: Mapping[str, Points], objective: str) -> list[str]:
     return [name for name in dict.fromkeys(wanted) if name in present][:6]
 
 
-def _panel(
-    axes: Axes, metric: str, history: Mapping[str, Points], selected_epoch: int | None, objective: str
-) -> None:
+def _panel(axes: Axes, metric: str, history: Mapping[str, Points], selected_epoch: int | None, objective: str) -> None:
     for stage, colour in STAGES.items():
         if points := history.get(f"{stage}/{metric}"):
             _line(axes, points, colour, stage)
     if points := history.get(metric) or history.get(f"train/{metric}" if metric == "lr" else ""):
         _line(axes, points, GREY, None)
     if selected_epoch is not None:
-        axes.axvline(
-            selected_epoch, color=GREY, linestyle="--", linewidth=1, label=f"selected: {selected_epoch}"
-        )
+        axes.axvline(selected_epoch, color=GREY, linestyle="--", linewidth=1, label=f"selected: {selected_epoch}")
         _mark_selected(axes, metric, history, selected_epoch)
     axes.set_title(_title(metric, objective))
     axes.set_xlabel("epoch (first is 0)")
@@ -80,9 +76,7 @@ def _mark_selected(axes: Axes, metric: str, history: Mapping[str, Points], selec
     value = dict(history.get(f"val/{metric}", ())).get(selected_epoch)
     if value is not None:
         axes.plot(selected_epoch, value, "o", color=VERMILLION, markersize=8, markeredgecolor="white")
-        axes.annotate(
-            f"{value:.3f}", (selected_epoch, value), (6, -12), textcoords="offset points", fontsize=10
-        )
+        axes.annotate(f"{value:.3f}", (selected_epoch, value), (6, -12), textcoords="offset points", fontsize=10)
 
 
 def _title(metric: str, objective: str) -> str:

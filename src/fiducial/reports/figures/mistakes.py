@@ -53,12 +53,9 @@ def rank_mistakes(
         of_truth, wrong = scores[rows, truth], predicted != truth
     worst = [int(row) for row in np.argsort(of_truth, kind="stable") if wrong[row]][:num]
     if target == "multilabel":
-        return [
-            _label_mistake(row, classes[label[row]], truth[row, label[row]], of_truth[row]) for row in worst
-        ]
+        return [_label_mistake(row, classes[label[row]], truth[row, label[row]], of_truth[row]) for row in worst]
     return [
-        Mistake(row, classes[truth[row]], classes[predicted[row]], float(scores[row, predicted[row]]))
-        for row in worst
+        Mistake(row, classes[truth[row]], classes[predicted[row]], float(scores[row, predicted[row]])) for row in worst
     ]
 
 

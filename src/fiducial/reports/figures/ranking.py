@@ -81,9 +81,7 @@ def _draw(curves: Sequence[_Curve], intervals: Mapping[str, Interval], num_cases
     roc.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (1, 2)), linewidth=1)
     roc.text(0.56, 0.53, "chance", color=GREY, fontsize=10)
     mean = "" if len(curves) == 1 else "mean "
-    _frame(
-        roc, "1 - specificity", "sensitivity (recall)", f"ROC: {mean}AUC {with_bounds(intervals['auroc'])}"
-    )
+    _frame(roc, "1 - specificity", "sensitivity (recall)", f"ROC: {mean}AUC {with_bounds(intervals['auroc'])}")
     area = with_bounds(intervals["average_precision"])
     _frame(precision_recall, "recall", "precision", f"Precision-recall: {mean}AP {area}")
     _legend(figure.add_subplot(grid[1, :]), curves, num_cases)

@@ -1,0 +1,34 @@
+# Two commands do everything on a fresh machine with Python 3.11+ and make: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.PHONY: demo test test-fast check format clean
+
+demo: $(INSTALLED)  ## train the embedded default, print its test scores and where to look next
+	$(BIN)/fiducial train experiment=quickstart
+
+test: check  ## everything that CI runs
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+test-fast: $(INSTALLED)  ## without the slow tests
+	$(BIN)/pytest -n 2 -m "not slow"
+
+check: $(INSTALLED)  ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## put the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group test --group quality
+	touch $(INSTALLED)
+
+clean:  ## remove the environment and what tools leave behind; runs in outputs/ stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build

@@ -1,0 +1,134 @@
+"""Training throughput: ResNet-18 at 28 px on PneumoniaMNIST, batch 128, on the CPU.
+
+    python benchmarks/throughput.py [--rounds 3] [--steps 8]
+
+Beside a loop written by hand in the style of the MedMNIST authors' protocol: a DataLoader with per-sample
+transforms, Adam, the loss read at every step. Each measurement is a process of its own, the kinds take turns,
+and the median of all steps but the first two counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+KINDS = ("loop", "cpu", "cpu_fast")
+BATCH_SIZE, WARM_UP = 128, 2
+
+
+def hand_written_loop(steps: int) -> list[float]:
+    """Train as a short script would; return the seconds of each step, loading included."""
+    import numpy as np
+    import torch
+    from PIL import Image
+    from torch.utils.data import DataLoader, Dataset
+
+    from fiducial.models.resnet import ResNet
+
+    class PneumoniaMNIST(Dataset):
+        def __init__(self) -> None:
+            with np.load(Path(os.environ["FIDUCIAL_DATA"]) / "medmnist" / "pneumoniamnist.npz") as file:
+                self.images, self.labels = file["train_images"], file["train_labels"]
+
+        def __len__(self) -> int:
+            return len(self.images)
+
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, np.ndarray]:
+            pixels = np.array(Image.fromarray(self.images[index]))[None]
+            return (torch.from_numpy(pixels).float().div(255) - 0.5) / 0.5, self.labels[index].astype(int)
+
+    torch.manual_seed(0)
+    model = ResNet(in_channels=1, num_outputs=2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    criterion = torch.nn.CrossEntropyLoss()
+    loader = DataLoader(PneumoniaMNIST(), batch_size=BATCH_SIZE, shuffle=True)
+    model.train()
+    times, losses, begin = [], [], time.perf_counter()
+    for inputs, targets in loader:
+        optimizer.zero_grad()
+        loss = criterion(model(inputs), torch.squeeze(targets, 1).long())
+        losses.append(loss.item())
+        loss.backward()
+        optimizer.step()
+        now = time.perf_counter()
+        times.append(now - begin)
+        begin = now
+        if len(times) == steps:
+            break
+    return times
+
+
+def fiducial(hardware: str, steps: int) -> list[float]:
+    """Train with Fiducial; return the seconds of each step, loading included."""
+    import pytorch_lightning as pl
+
+    from fiducial.config import compose
+    from fiducial.randomness import reseed
+    from fiducial.runs.build import build_data, build_task, component, trainer_for
+    from fiducial.runs.quiet import quiet
+
+    class Clock(pl.Callback):
+        def __init__(self) -> None:
+            self.times: list[float] = []
+
+        def on_train_start(self, *_: object) -> None:
+            self.begin = time.perf_counter()
+
+        def on_train_batch_end(self, *_: object) -> None:
+            now = time.perf_counter()
+            self.times.append(now - self.begin)
+            self.begin = now
+
+    quiet()
+    preset = ["experiment=medmnist_resnet18", "data=pneumoniamnist", f"hardware={hardware}", "epochs=1"]
+    limits = [f"trainer.limit_train_batches={steps}", "trainer.limit_val_batches=0"]
+    with tempfile.TemporaryDirectory() as folder:
+        cfg = compose([*preset, *limits, f"outputs={folder}"]).cfg
+        device = component(cfg.hardware)
+        device.prepare()
+        data = build_data(cfg)
+        reseed(cfg.seed, "weights")
+        clock = Clock()
+        trainer = trainer_for(cfg, Path(folder), device, logger=None, callbacks=[clock])
+        trainer.fit(build_task(cfg, data, device), datamodule=data)
+    return clock.times
+
+
+def measure(kind: str, steps: int) -> list[float]:
+    """Return the seconds of each step after the warm-up, from a process of its own."""
+    command = [sys.executable, __file__, "--kind", kind, "--steps", str(steps)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    times: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return times[WARM_UP:]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.kind:
+        print(json.dumps(hand_written_loop(args.steps) if args.kind == "loop" else fiducial(args.kind, args.steps)))
+        return
+    times: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for _ in range(args.rounds):
+        for kind in KINDS:
+            times[kind] += measure(kind, args.steps)
+    base = statistics.median(times["loop"])
+    print(f"{'':<24}{'s / step':>10}{'images / s':>12}{'ratio':>8}")
+    for kind in KINDS:
+        median = statistics.median(times[kind])
+        name = "hand-written loop" if kind == "loop" else f"hardware={kind}"
+        print(f"{name:<24}{median:>10.3f}{BATCH_SIZE / median:>12.1f}{base / median:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()

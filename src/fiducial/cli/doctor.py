@@ -1,0 +1,58 @@
+"""Check the installation and the tracking database; settle runs whose process died, and send what was not sent."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+EXAMPLES = "examples:\n  fiducial doctor\n  fiducial doctor --outputs /data/outputs"
+PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "mlflow", "monai", "torchmetrics")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of runs (default: outputs)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one line a finding; return 1 if there is an error among them."""
+    from fiducial.tracking.store import Finding, health
+    from fiducial.tracking.tracker import Tracker
+
+    outputs = Path(args.outputs).expanduser().resolve()
+    tracker = Tracker(outputs=outputs)
+    assert tracker.uri is not None
+    findings = [*_environment(), Finding("ok", "outputs", str(outputs)), *_settle(outputs, tracker), *health(tracker.uri)]
+    for finding in findings:
+        print(f"{finding.level:<8}{finding.subject:<20}{finding.message}")
+    return int(any(finding.level == "error" for finding in findings))
+
+
+def _environment() -> list[Finding]:
+    from fiducial.hardware import Hardware
+    from fiducial.tracking.store import Finding
+
+    findings = []
+    for package in PACKAGES:
+        try:
+            findings.append(Finding("ok", package, version(package)))
+        except PackageNotFoundError:
+            findings.append(Finding("error", package, f"is not installed; pip install {package}"))
+    device = Hardware()
+    fastest = device.lightning_precision() if device.precision != "fastest" else ""
+    findings.append(Finding("ok", "device", f"hardware=auto uses {device.device_type}, precision {fastest}"))
+    return findings
+
+
+def _settle(outputs: Path, tracker: Tracker) -> list[Finding]:
+    from fiducial.tracking.reconcile import reconcile
+    from fiducial.tracking.store import Finding
+
+    findings = []
+    for run in reconcile(outputs, tracker):
+        died = "its process died; it is FAILED now, " if run.died else ""
+        sent = "everything is delivered" if run.delivered else "not everything could be delivered yet"
+        how = f"; go on with it: fiducial train resume={run.out}" if run.died else ""
+        findings.append(Finding("ok" if run.delivered else "warning", f"run {run.id[:8]}", f"{died}{sent}{how}"))
+    return findings or [Finding("ok", "interrupted runs", "none")]

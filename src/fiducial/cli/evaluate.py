@@ -1,0 +1,33 @@
+"""Score a run's checkpoint again: another split, another checkpoint, or other data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EXAMPLES = """examples:
+  fiducial evaluate outputs/runs/breastmnist-resnet18/20260101-120000-abc123
+  fiducial evaluate 20260101-120000-abc123 --split val --checkpoint last
+  fiducial evaluate 20260101-120000-abc123 data=table data.source.path=other_hospital.csv
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("run", help="folder, last part of the folder, or id of a run")
+    parser.add_argument("overrides", nargs="*", help="changes of the run's configuration, such as data=…")
+    parser.add_argument("--split", choices=["train", "val", "test"], default="test")
+    parser.add_argument("--checkpoint", choices=["best", "last"], help="default: the one that the run selected")
+    parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of runs (default: outputs)")
+    parser.add_argument("--config-dir", metavar="DIR", help="a folder of config groups of your own")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print the scores."""
+    from fiducial.runs import folder
+    from fiducial.runs.evaluate import evaluate
+
+    out = folder.find(args.run, Path(args.outputs))
+    cfg = folder.changed(out, args.overrides, args.config_dir)
+    evaluate(cfg, out, split=args.split, checkpoint=args.checkpoint or cfg.select)
+    return 0

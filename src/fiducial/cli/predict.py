@@ -1,0 +1,33 @@
+"""Apply a run's network to image files: a table with the predicted class and the probability of each class."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EXAMPLES = """examples:
+  fiducial predict 20260101-120000-abc123 new_images/
+  fiducial predict 20260101-120000-abc123 a.png b.dcm --to predictions.csv
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("run", help="folder, last part of the folder, or id of a run")
+    parser.add_argument("images", nargs="+", help="image files, or folders of them")
+    parser.add_argument("--to", default="predictions.csv", metavar="FILE", help="table to write")
+    parser.add_argument("--checkpoint", choices=["best", "last"], help="default: the one that the run selected")
+    parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of runs (default: outputs)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict, write the table, and say where it is."""
+    from fiducial.runs import folder
+    from fiducial.runs.predict import predict
+
+    out = folder.find(args.run, Path(args.outputs))
+    cfg = folder.config(out)
+    table = predict(cfg, out, [Path(name) for name in args.images], checkpoint=args.checkpoint or cfg.select)
+    table.to_csv(args.to, index=False)
+    print(f"{len(table)} predictions written to {args.to}")
+    return 0

@@ -1,0 +1,102 @@
+"""What the command line may say: `group=option` and `key=value`, in Hydra's override grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override, OverrideType
+from hydra.errors import HydraException
+
+from fiducial.config.location import Groups
+from fiducial.config.schema import GROUPS, PRESETS, RunConfig
+from fiducial.errors import InputError, nearest
+
+ROOTS = (*RunConfig.__dataclass_fields__, *PRESETS)
+
+
+def prepare(lines: Sequence[str], groups: Groups) -> list[str]:
+    """Check the overrides of one run, and let those inside a component set any argument of its class.
+
+    Raises:
+        InputError: naming the nearest group, option or key; or there are values for several runs.
+    """
+    return [_prepared(override, groups) for override in _parse(lines)]
+
+
+def jobs(lines: Sequence[str], groups: Groups) -> list[list[str]]:
+    """Return the overrides of each run of a sweep: every combination of the values given.
+
+    Raises:
+        InputError: naming the nearest group, option or key.
+    """
+    values: dict[str, list[str]] = {}
+    for override in _parse(lines):
+        _check(override, groups)
+        key = override.get_key_element()
+        values[key] = [f"{key}={value}" for value in _swept(override, groups)] or [str(override.input_line)]
+    return [list(job) for job in product(*values.values())]
+
+
+def _parse(lines: Sequence[str]) -> Iterator[Override]:
+    parser = OverridesParser.create()
+    for line in lines:
+        try:
+            yield from parser.parse_overrides([line])
+        except HydraException as error:
+            raise InputError(
+                f"expected group=option or key=value, got {line!r} (a value with spaces, commas or brackets needs "
+                "quotes inside quotes: \"name='a b'\")"
+            ) from error
+
+
+def _prepared(override: Override, groups: Groups) -> str:
+    _check(override, groups)
+    line, key = str(override.input_line), override.key_or_group
+    if override.is_sweep_override():
+        raise InputError(
+            f"{line} gives values for several runs: add -m to run them all, or write {key}=[…,…] for one list"
+        )
+    head, dot, _ = key.partition(".")
+    inside = dot and (head in GROUPS or head == "trainer")
+    return f"++{line}" if inside and override.type is OverrideType.CHANGE else line
+
+
+def _check(override: Override, groups: Groups) -> None:
+    line, key = str(override.input_line), override.key_or_group
+    head, dot, _ = key.partition(".")
+    if head == "hydra" or key.startswith("hydra/"):
+        raise InputError(f"{line}: Hydra only composes here, its own settings have no effect; runs go to outputs=…")
+    if head not in ROOTS:
+        raise InputError(
+            f"{line}: there is no group or key {head!r}{nearest(head, ROOTS)} (groups: {', '.join(GROUPS)}; "
+            f"keys: {', '.join(name for name in ROOTS if name not in GROUPS)})"
+        )
+    if head in GROUPS and not dot:
+        _check_options(override, groups)
+
+
+def _check_options(override: Override, groups: Groups) -> None:
+    group = override.key_or_group
+    options = groups.options(group)
+    listed = f"(options of {group}: {', '.join(options)})"
+    if override.is_delete():
+        if group not in PRESETS:
+            raise InputError(f"{override.input_line}: a run needs an option of each group {listed}")
+        return
+    for option in _swept(override, groups) or [override.get_value_element_as_str()]:
+        if option not in options and not (option == "null" and group in PRESETS):
+            raise InputError(f"{group}={option}: there is no such option{nearest(option, options)} {listed}")
+
+
+def _swept(override: Override, groups: Groups) -> list[str]:
+    """Return the values that an override gives for several runs; none if it is for one run."""
+    if not override.is_sweep_override():
+        return []
+    value = override.value()
+    if isinstance(value, Glob):
+        return [str(option) for option in value.filter(groups.options(override.key_or_group))]
+    if not override.is_discrete_sweep():
+        raise InputError(f"{override.input_line}: expected values to try, such as a,b,c or range(1,4); got an interval")
+    return list(override.sweep_string_iterator())

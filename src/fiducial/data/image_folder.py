@@ -1,0 +1,120 @@
+"""Folders of images, one a class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fiducial.data.files import FileSource
+from fiducial.data.images import SUFFIXES
+from fiducial.data.source import SPLITS, Cases, Spec, Target
+from fiducial.data.splits import by_subject, check_fractions
+from fiducial.errors import InputError
+
+
+class ImageFolder(FileSource):
+    """Read `<root>/<class>/*.png`, or `<root>/{train,val,test}/<class>/*.png`.
+
+    Args:
+        root: the folder.
+        subject: regular expression whose first group, searched for in the file name, is the subject; by default
+            every image is a subject of its own.
+        fractions: share of subjects in train, val and test, where folders do not say.
+        seed: of the draw of the split.
+        modality: as a person would say it.
+        **options: see `FileSource`: size, channels, policy, intensity, cache, pack.
+
+    Raises:
+        InputError: there is no such folder, no class in it, a class without images, or a name without subject.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | Path,
+        subject: str | None = None,
+        fractions: Sequence[float] = (0.6, 0.2, 0.2),
+        seed: int = 0,
+        modality: str = "",
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._root = Path(root).expanduser()
+        self.subject = re.compile(subject) if subject else None
+        self.fractions, self.seed, self.modality = check_fractions(fractions), seed, modality
+        if not self._root.is_dir():
+            raise InputError(f"data.source.root must be a folder of images; {self._root} is not one")
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return self._root
+
+    @cached_property
+    def spec(self) -> Spec:
+        """What images are like: from the names of folders, and the first image where size or channels are open."""
+        channels, size = self.shape
+        target: Target = "binary" if len(self.classes) == 2 else "multiclass"
+        return Spec(channels, len(size), size, target, self.classes, modality=self.modality)
+
+    @cached_property
+    def _has_splits(self) -> bool:
+        return all((self.root / split).is_dir() for split in SPLITS)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the class folders, in alphabetical order."""
+        parents = [self.root / split for split in SPLITS] if self._has_splits else [self.root]
+        names = {folder.name for parent in parents for folder in parent.iterdir() if folder.is_dir()}
+        names = {name for name in names if not name.startswith(".")}
+        if len(names) < 2:
+            found = ", ".join(sorted(names)) or "none"
+            raise InputError(f"{self.root} must hold a folder for each of at least two classes; found: {found}")
+        return tuple(sorted(names))
+
+    @cached_property
+    def _found(self) -> list[tuple[Path, str, int]]:
+        """File, split ("" if open) and class number of every case."""
+        found = []
+        for split in SPLITS if self._has_splits else ("",):
+            for number, name in enumerate(self.classes):
+                inside = (file for file in (self.root / split / name).rglob("*") if _is_image(file))
+                found += [(file, split, number) for file in sorted(inside)]
+        if missing := set(range(len(self.classes))) - {number for _, _, number in found}:
+            names = ", ".join(self.classes[number] for number in sorted(missing))
+            raise InputError(f"{self.root}: no image in the folder of class {names}")
+        return found
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The image of each case."""
+        return [file for file, _, _ in self._found]
+
+    @cached_property
+    def cases(self) -> Cases:
+        """The table of cases."""
+        import numpy as np
+
+        case = np.array([str(file.relative_to(self.root)) for file in self.files])
+        subject = np.array([self._subject_of(file) for file in self.files])
+        label = np.array([number for _, _, number in self._found], np.int64)
+        if self._has_splits:
+            split = np.array([split for _, split, _ in self._found])
+        else:
+            split = by_subject(subject, label, fractions=self.fractions, seed=self.seed)
+        return Cases(case=case, subject=subject, split=split, label=label)
+
+    def _subject_of(self, file: Path) -> str:
+        if self.subject is None:
+            return str(file.relative_to(self.root))
+        found = self.subject.search(file.name)
+        if found is None or not found.groups():
+            raise InputError(f"{file}: data.source.subject={self.subject.pattern!r} finds no subject in the name")
+        return found.group(1)
+
+
+def _is_image(file: Path) -> bool:
+    return file.name.lower().endswith(SUFFIXES) and not file.name.startswith(".")

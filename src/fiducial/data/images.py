@@ -1,0 +1,245 @@
+"""One image file as an array: decoded, brought to a grey range, a size and a number of channels.
+
+Axes are in array order: rows then columns; for volumes slices, rows, columns, as the file stores them and as
+SimpleITK's `GetArrayFromImage` returns them. Nothing is reoriented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fiducial.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Intensity = str | Sequence[float] | None
+
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+SUFFIXES = (*PICTURES, ".tif", ".tiff", ".npy", ".nii", ".nii.gz", ".dcm")
+POLICIES = ("resize", "fit", "pad", "crop")
+INTENSITIES = ("minmax", "dtype")
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+def read_image(
+    path: Path, *, channels: int, size: Sequence[int], policy: str = "resize", intensity: Intensity = None
+) -> NDArray[Any]:
+    """Return an image file as `(channels, *size)`, uint8 (0..255) or float32 (0..1).
+
+    Args:
+        path: PNG, JPEG, GIF, BMP, TIFF, NPY, NIfTI or DICOM.
+        channels: 1 takes the luminance of a colour image, 3 repeats a grey one.
+        size: extent along each spatial axis, in pixels.
+        policy: "resize" (bilinear, anti-aliased), "fit" (resize, keep the aspect, pad with zeros), "pad"
+            (around the centre; a larger image is an error) or "crop" (around the centre; a smaller one is padded).
+        intensity: how values other than 8-bit become 0..1: "minmax" of each image, "dtype" (the range of its
+            unsigned integers), or a window `[low, high]`, for CT in HU.
+
+    Raises:
+        InputError: the file is missing, empty, damaged, of another number of axes, holds NaN, or needs a choice.
+    """
+    pixels = _in_range(decode(path), path, intensity)
+    if pixels.ndim - 1 != len(size):
+        raise InputError(f"{path}: expected {len(size)} spatial axes, as in data.spec.size, got {pixels.ndim - 1}")
+    return _with_channels(_sized(pixels, tuple(size), policy, path), channels, path)
+
+
+def check_options(policy: str, intensity: Intensity) -> None:
+    """Refuse an unknown policy or intensity.
+
+    Raises:
+        InputError: naming what there is.
+    """
+    if policy not in POLICIES:
+        raise InputError(f"data.source.policy must be {', '.join(POLICIES)}; got {policy}{nearest(policy, POLICIES)}")
+    if isinstance(intensity, str) and intensity not in INTENSITIES:
+        raise InputError(
+            f"data.source.intensity must be {', '.join(INTENSITIES)} or [low, high]; "
+            f"got {intensity}{nearest(intensity, INTENSITIES)}"
+        )
+    if intensity is None or isinstance(intensity, str):
+        return
+    if not (len(intensity) == 2 and intensity[0] < intensity[1]):
+        raise InputError(f"data.source.intensity: a window is [low, high] with low < high; got {intensity}")
+
+
+def decode(path: Path) -> NDArray[Any]:
+    """Return the stored values, `(channels, *spatial)`, in the file's own type; DICOM is rescaled (CT: HU).
+
+    Raises:
+        InputError: the file is missing, empty, damaged, or not an image.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such image")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the image file is empty")
+    name = path.name.lower()
+    if not name.endswith(SUFFIXES):
+        raise InputError(f"{path}: not a kind of image that is read; expected one of {', '.join(SUFFIXES)}")
+    try:
+        if name.endswith(PICTURES):
+            return _picture(path)
+        if name.endswith((".tif", ".tiff")):
+            return _tiff(path)
+        if name.endswith(".npy"):
+            return _npy(path)
+        return _dicom(path) if name.endswith(".dcm") else _nifti(path)
+    except InputError:
+        raise
+    except Exception as error:  # each library has errors of its own for a damaged file
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: the image cannot be read: {reason}") from error
+
+
+def _picture(path: Path) -> NDArray[Any]:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as image:
+        if image.mode in ("1", "L", "LA"):
+            return np.asarray(image.convert("L"))[None]
+        if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+            return np.asarray(image)[None]
+        return np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
+
+
+def _tiff(path: Path) -> NDArray[Any]:
+    import numpy as np
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        pixels, axes = series.asarray(), series.axes
+    colour = next((axes.index(letter) for letter in "SC" if letter in axes), None)
+    return pixels[None] if colour is None else np.moveaxis(pixels, colour, 0)[:3]
+
+
+def _npy(path: Path) -> NDArray[Any]:
+    import numpy as np
+
+    pixels: NDArray[Any] = np.load(path, allow_pickle=False)
+    return pixels[None]
+
+
+def _nifti(path: Path) -> NDArray[Any]:
+    import nibabel
+    import numpy as np
+
+    volume: Any = nibabel.load(path)
+    values: NDArray[Any] = np.asanyarray(volume.dataobj)  # (x, y, z)
+    flat = values.reshape(values.shape[:2]) if values.ndim == 3 and values.shape[2] == 1 else values
+    return flat.T[None]
+
+
+def _dicom(path: Path) -> NDArray[Any]:
+    import numpy as np
+    import pydicom
+    from pydicom.pixels.processing import apply_modality_lut
+
+    dataset = pydicom.dcmread(path)
+    if "PixelData" not in dataset:
+        raise InputError(f"{path}: this DICOM object has no pixel data")
+    pixels = np.asarray(apply_modality_lut(dataset.pixel_array, dataset))
+    if dataset.get("SamplesPerPixel", 1) > 1:
+        return np.moveaxis(pixels, -1, 0)
+    if dataset.get("PhotometricInterpretation") == "MONOCHROME1":  # low values are bright
+        pixels = pixels.max() + pixels.min() - pixels
+    return pixels[None]
+
+
+def _in_range(pixels: NDArray[Any], path: Path, intensity: Intensity) -> NDArray[Any]:
+    """Return 8-bit values as they are, all others in 0..1."""
+    import numpy as np
+
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise InputError(
+            f"{path}: the image holds {np.size(pixels) - np.isfinite(pixels).sum()} NaN or infinite values"
+        )
+    if intensity is None:
+        if pixels.dtype == np.uint8:
+            return pixels
+        raise InputError(
+            f"{path}: values are {pixels.dtype}, from {pixels.min()} to {pixels.max()}; say how they become 0..1: "
+            "data.source.intensity=minmax, dtype or [low,high]"
+        )
+    if intensity == "dtype":
+        if pixels.dtype.kind != "u":
+            raise InputError(f"{path}: intensity=dtype needs unsigned integers, got {pixels.dtype}; use [low,high]")
+        low, high = 0.0, float(np.iinfo(pixels.dtype).max)
+    elif intensity == "minmax":
+        low, high = float(pixels.min()), float(pixels.max())
+    else:
+        low, high = (float(bound) for bound in intensity)
+    span = (high - low) or 1.0
+    scaled: NDArray[np.float32] = ((pixels.astype(np.float32) - low) / span).clip(0, 1)
+    return scaled
+
+
+def _sized(pixels: NDArray[Any], size: tuple[int, ...], policy: str, path: Path) -> NDArray[Any]:
+    if pixels.shape[1:] == size:
+        return pixels
+    if policy == "resize":
+        return _resize(pixels, size)
+    if policy == "fit":
+        factor = min(wanted / got for wanted, got in zip(size, pixels.shape[1:], strict=True))
+        inner = tuple(max(1, min(w, round(g * factor))) for w, g in zip(size, pixels.shape[1:], strict=True))
+        return _centred(_resize(pixels, inner), size)
+    if policy == "pad" and any(got > wanted for wanted, got in zip(size, pixels.shape[1:], strict=True)):
+        raise InputError(
+            f"{path}: {pixels.shape[1:]} is larger than {size}; policy=pad only pads: use crop, fit or resize"
+        )
+    return _centred(pixels, size)
+
+
+def _centred(pixels: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
+    """Return the centre of an image, cropped and padded with zeros to `size`."""
+    import numpy as np
+
+    result = np.zeros((len(pixels), *size), pixels.dtype)
+    taken, placed = [slice(None)], [slice(None)]
+    for wanted, got in zip(size, pixels.shape[1:], strict=True):
+        common = min(wanted, got)
+        taken.append(slice((got - common) // 2, (got - common) // 2 + common))
+        placed.append(slice((wanted - common) // 2, (wanted - common) // 2 + common))
+    result[tuple(placed)] = pixels[tuple(taken)]
+    return result
+
+
+def _resize(pixels: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
+    """Return an image at another size, bilinear and anti-aliased."""
+    import numpy as np
+
+    if len(size) == 2:
+        from PIL import Image
+
+        rows, columns = size
+        resized = [Image.fromarray(plane).resize((columns, rows), Image.Resampling.BILINEAR) for plane in pixels]
+        return np.stack([np.asarray(plane) for plane in resized])
+    from scipy import ndimage
+
+    smooth = pixels.astype(np.float32)
+    sigma = [
+        0.0,
+        *(max(0.0, (got / wanted - 1) / 2) for got, wanted in zip(pixels.shape[1:], size, strict=True)),
+    ]
+    factors = [1.0, *(wanted / got for got, wanted in zip(pixels.shape[1:], size, strict=True))]
+    smooth = ndimage.gaussian_filter(smooth, sigma, mode="nearest")
+    result = ndimage.zoom(smooth, factors, order=1, mode="nearest", grid_mode=True)
+    return result.round().astype(np.uint8) if pixels.dtype == np.uint8 else result
+
+
+def _with_channels(pixels: NDArray[Any], channels: int, path: Path) -> NDArray[Any]:
+    import numpy as np
+
+    if len(pixels) == channels:
+        return np.ascontiguousarray(pixels)
+    if len(pixels) == 1 and channels == 3:
+        return np.repeat(pixels, 3, axis=0)
+    if len(pixels) == 3 and channels == 1:
+        grey: NDArray[Any] = np.tensordot(np.array(LUMINANCE, np.float32), pixels.astype(np.float32), axes=1)[None]
+        return grey.round().astype(np.uint8) if pixels.dtype == np.uint8 else grey
+    raise InputError(f"{path}: expected {channels} channels (data.source.channels), got {len(pixels)}")

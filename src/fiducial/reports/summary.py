@@ -1,0 +1,66 @@
+"""What a run's end looks like in a terminal: scores with intervals, facts, where to look next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+LEADING = ("auroc", "accuracy", "balanced_accuracy", "f1", "recall", "specificity", "precision")
+
+
+def show_summary(
+    facts: Mapping[str, str], scores: Mapping[str, Any], commands: Mapping[str, str], console: Console | None = None
+) -> None:
+    """Print a run's test scores with their intervals, facts about it, and commands that lead on.
+
+    Args:
+        facts: by name: data, model, selected epoch, ….
+        scores: the content of `scores.json`.
+        commands: what a command shows, and the command.
+        console: where to; standard output if None.
+    """
+    console = console or Console(highlight=False, soft_wrap=True)
+    console.print(score_table(scores))
+    for name, value in facts.items():
+        console.print(f"[bold]{name:<10}[/bold]{value}")
+    console.print()
+    for purpose, command in commands.items():
+        console.print(f"{purpose:<22}[cyan]{command}[/cyan]")
+
+
+def score_table(scores: Mapping[str, Any]) -> Table:
+    """Return test scores as a table, the usual ones first."""
+    cases, subjects = scores["cases"], scores["subjects"]
+    table = Table(title=f"Test scores: {cases:,} cases of {subjects:,} subjects", title_justify="left")
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+    order = sorted(scores["scores"], key=lambda name: LEADING.index(name) if name in LEADING else len(LEADING))
+    for name in order:
+        value = scores["scores"][name]
+        table.add_row(name.replace("_", " "), _number(value["value"]), _interval(value["low"], value["high"]))
+    table.add_row("loss", _number(scores["loss"]), "")
+    return table
+
+
+def where_next(out: Path) -> dict[str, str]:
+    """Return commands that lead on from a run in folder `out`."""
+    outputs = next((parent.parent for parent in out.parents if parent.name == "runs"), Path("outputs"))
+    elsewhere = "" if outputs == Path("outputs").resolve() else f" --outputs {outputs}"
+    return {
+        "all runs, in a browser": f"fiducial ui{elsewhere}",
+        "pictures": f"ls {out}/figures",
+        "apply it to images": f"fiducial predict {out.name} IMAGES{elsewhere}",
+    }
+
+
+def _number(value: float) -> str:
+    return "undefined" if value != value else f"{value:.3f}"
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if low != low else f"{low:.3f} – {high:.3f}"

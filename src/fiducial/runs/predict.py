@@ -1,0 +1,86 @@
+"""Apply a run's network to image files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+from omegaconf import DictConfig
+
+from fiducial.data.images import SUFFIXES, read_image
+from fiducial.data.module import in_unit_range, standardise
+from fiducial.errors import InputError
+from fiducial.hardware import Hardware
+from fiducial.runs.build import build_network, component
+from fiducial.runs.evaluate import checkpoint_file
+from fiducial.statistics import predicted_labels
+from fiducial.tasks.classification import class_probabilities
+from fiducial.types import Float, Tensor
+
+BATCH_SIZE = 64
+
+
+def predict(cfg: DictConfig, out: Path, names: Sequence[Path], *, checkpoint: str) -> pd.DataFrame:
+    """Return a table: file, predicted class, and a probability a class; images are prepared as in training.
+
+    Raises:
+        InputError: there is no image, one cannot be read, or the run's cases are not single images.
+    """
+    spec = cfg.data.spec
+    if spec.sequence:
+        raise InputError("predict takes image files; this run's cases are sequences. Use `fiducial evaluate RUN data=…`")
+    files = find_images(names)
+    hardware: Hardware = component(cfg.hardware)
+    hardware.check()
+    hardware.prepare()
+    network = build_network(cfg, hardware, checkpoint_file(out, checkpoint))
+    batches = (files[start : start + BATCH_SIZE] for start in range(0, len(files), BATCH_SIZE))
+    probabilities = torch.cat([_probabilities(cfg, network, batch, hardware) for batch in batches])
+    return _table(files, probabilities, spec)
+
+
+def find_images(names: Sequence[Path]) -> list[Path]:
+    """Return the image files that `names` mean; folders are searched through, in the order of their names."""
+    files: list[Path] = []
+    for name in names:
+        if name.is_dir():
+            inside = sorted(file for file in name.rglob("*") if file.name.lower().endswith(SUFFIXES))
+            if not inside:
+                raise InputError(f"{name} has no image; expected files ending in {', '.join(SUFFIXES)}")
+            files += inside
+        elif name.is_file():
+            files.append(name)
+        else:
+            raise InputError(f"{name}: there is no such file or folder")
+    return files
+
+
+@torch.inference_mode()
+def _probabilities(
+    cfg: DictConfig, network: torch.nn.Module, files: Sequence[Path], hardware: Hardware
+) -> Float[Tensor, "files classes"]:
+    spec, source = cfg.data.spec, cfg.data.source
+    options = {
+        "policy": source.get("policy", "resize"),
+        "intensity": source.get("intensity"),
+        "channels": spec.channels,
+        "size": tuple(spec.size),
+    }
+    images = torch.stack([torch.from_numpy(read_image(file, **options)) for file in files])
+    images = in_unit_range(images.to(hardware.device_type))
+    output = network(standardise(images, cfg.data.get("mean", 0.5), cfg.data.get("std", 0.5)))
+    logits = output[0] if isinstance(output, tuple) else output
+    return class_probabilities(logits, cfg.loss.contract.head, spec.target).cpu()
+
+
+def _table(files: Sequence[Path], probabilities: Float[Tensor, "files classes"], spec: DictConfig) -> pd.DataFrame:
+    predicted = predicted_labels(probabilities.double().numpy(), spec.target)
+    classes = list(spec.classes)
+    if spec.target == "multilabel":
+        called = [", ".join(name for name, flag in zip(classes, row, strict=True) if flag) for row in predicted]
+    else:
+        called = [classes[number] for number in predicted]
+    columns = {f"p {name}": probabilities[:, number].numpy() for number, name in enumerate(classes)}
+    return pd.DataFrame({"file": [str(file) for file in files], "predicted": called, **columns})

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fiducial import checkpoints
+from fiducial.tasks.base import Task
+
+Train = Callable[..., Path]
+Weights = Callable[..., dict[str, torch.Tensor]]
+Points = Callable[[Path], list[tuple[str, int, float]]]
+
+
+class KilledError(BaseException):
+    """Stands for SIGKILL: nothing in the package catches it."""
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    @contextmanager
+    def killed(epoch: int, step: int = 3) -> Iterator[None]:
+        """End the process in the middle of an epoch."""
+        original = Task.on_train_batch_end
+
+        def on_train_batch_end(self: Task, outputs: Any, batch: Any, batch_idx: int) -> None:
+            original(self, outputs, batch, batch_idx)
+            if (self.current_epoch, batch_idx) == (epoch, step):
+                raise KilledError
+
+        with monkeypatch.context() as patch, pytest.raises(KilledError):
+            patch.setattr(Task, "on_train_batch_end", on_train_batch_end)
+            yield
+
+    return killed
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def folder(tmp_path: Path, outputs: str) -> Path:
+    (out,) = (tmp_path / outputs).glob("runs/*/*")
+    return out
+
+
+DROPOUT = "model.dropout=0.5"
+CASES = {
+    "plain": (),
+    "dropout": (DROPOUT,),
+    "batch norm and augmentation": ("model.norm=batch", "augment=strong", DROPOUT),
+    "multistep": ("scheduler=multistep",),
+    "cosine": ("scheduler=cosine", "optimizer=sgd"),
+    "warmup": ("scheduler=warmup", "scheduler.total_iters=3"),
+    "one cycle": ("scheduler=one_cycle", DROPOUT),
+    "plateau": ("scheduler=plateau", "scheduler.patience=0", "optimizer.lr=0.5"),
+    "accumulation": ("hardware.accumulate=3", "scheduler=one_cycle", "scheduler.total_steps=12"),
+    "balanced sampling": ("data.sampling=balanced", DROPOUT),
+    "weighted": ("loss.weight=balanced", "hardware.clip_norm=0.1", "optimizer=rmsprop"),
+    "betas": ("optimizer.betas=[0.8,0.99]",),
+}
+
+
+@pytest.mark.parametrize("overrides", CASES.values(), ids=CASES.keys())
+def test_killed_and_resumed_equals_uninterrupted(
+    overrides: tuple[str, ...],
+    train: Train,
+    killed: Callable[..., Any],
+    weights: Weights,
+    points: Points,
+    tmp_path: Path,
+) -> None:
+    whole = train(*overrides)
+    with killed(epoch=2):
+        train(*overrides, outputs="killed")
+    out = folder(tmp_path, "killed")
+    assert train("resume=auto", *overrides, outputs="killed") == out
+    for name in ("last.ckpt", "best.ckpt"):
+        assert same(weights(whole, name), weights(out, name))
+    assert points(whole) == points(out)
+    assert (whole / "scores.json").read_text() == (out / "scores.json").read_text()
+    assert (whole / "predictions.csv").read_text() == (out / "predictions.csv").read_text()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_resumed_with_workers_that_read_ahead(
+    workers: int, train: Train, killed: Callable[..., Any], weights: Weights, tmp_path: Path
+) -> None:
+    sequences = (
+        "model=cnn_rnn", "model.dropout=0.3", "model.widths=[2]", "~model.dense", "model.hidden=4", "scheduler=one_cycle",
+        "data.source.sequence=true", "data.source.size=[4,8,8]", "data.source.min_length=2", "augment=light", "epochs=3",
+    )  # fmt: skip
+    whole = train(*sequences, "data.num_workers=0")
+    with killed(epoch=1):
+        train(*sequences, f"data.num_workers={workers}", outputs="killed")
+    out = train("resume=auto", *sequences, f"data.num_workers={workers}", outputs="killed")
+    assert same(weights(whole), weights(out))
+
+
+def test_patience_outlives_a_kill(
+    train: Train, killed: Callable[..., Any], weights: Weights, points: Points, tmp_path: Path
+) -> None:
+    diverging = ("patience=2", "optimizer=sgd", "optimizer.lr=3", "epochs=9", "seed=1")
+    whole = train(*diverging)
+    epochs = [step for name, step, _ in points(whole) if name == "val/loss"]
+    assert len(epochs) < 9, "early stopping must act for this test to mean anything"
+    with killed(epoch=epochs[-1]):
+        train(*diverging, outputs="killed")
+    out = train("resume=auto", *diverging, outputs="killed")
+    assert points(whole) == points(out)
+    assert same(weights(whole), weights(out))
+
+
+def test_killed_when_patience_was_over(
+    train: Train, weights: Weights, points: Points, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diverging = ("patience=2", "optimizer=sgd", "optimizer.lr=3", "epochs=9", "seed=1")
+    whole = train(*diverging)
+
+    def on_fit_end(*args: Any) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(checkpoints.Checkpoints, "on_fit_end", on_fit_end)
+        train(*diverging, outputs="killed")
+    out = train("resume=auto", *diverging, outputs="killed")
+    assert points(whole) == points(out), "no epoch is trained after the end"
+    assert same(weights(whole), weights(out))
+
+
+MOMENTS = ("before the file is written", "half of it written", "before it has its name", "before best.ckpt follows")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_killed_while_a_checkpoint_is_written(
+    moment: str, epoch: int, train: Train, weights: Weights, points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train()
+    calls = {"save": 0, "replace": 0}
+    save, replace = torch.save, os.replace
+
+    def dying_save(content: Any, file: Any) -> None:
+        calls["save"] += 1
+        if calls["save"] == epoch + 1 and moment == MOMENTS[0]:
+            raise KilledError
+        save(content, file)
+        if calls["save"] == epoch + 1 and moment == MOMENTS[1]:
+            file.truncate(file.tell() // 2)
+            raise KilledError
+
+    def dying_replace(source: Any, target: Any) -> None:
+        if calls["save"] == epoch + 1 and Path(source).suffix == ".part":
+            if (moment, Path(target).name) in ((MOMENTS[2], "last.ckpt"), (MOMENTS[3], "best.ckpt")):
+                raise KilledError
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(torch, "save", dying_save)
+        patch.setattr(os, "replace", dying_replace)
+        train(outputs="killed")
+    out = train("resume=auto", outputs="killed")
+    for name in ("last.ckpt", "best.ckpt"):
+        assert same(weights(whole, name), weights(out, name))
+    assert points(whole) == points(out)
+    assert (whole / "scores.json").read_text() == (out / "scores.json").read_text()
+
+
+@pytest.mark.parametrize("harm", ["truncated", "flipped", "empty"])
+def test_damaged_checkpoint_gives_way_to_the_one_before(
+    harm: str,
+    train: Train,
+    killed: Callable[..., Any],
+    weights: Weights,
+    points: Points,
+    tags: Callable[[Path], dict[str, str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = train()
+    with killed(epoch=2):
+        train(outputs="killed")
+    out = folder(tmp_path, "killed")
+    last = out / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    last.unlink()
+    last.write_bytes({"truncated": content[: len(content) // 2], "flipped": content, "empty": b""}[harm])
+    capsys.readouterr()
+    train("resume=auto", outputs="killed")
+    said = capsys.readouterr().out
+    assert "last.ckpt is damaged" in said
+    assert "going on from previous.ckpt" in said
+    assert "last.ckpt is damaged" in tags(out)["fiducial.damaged_checkpoint"]
+    assert same(weights(whole), weights(out))
+    assert same(weights(whole, "best.ckpt"), weights(out, "best.ckpt"))
+    assert points(whole) == points(out)
+
+
+def test_killed_after_resuming_from_the_one_before(
+    train: Train, killed: Callable[..., Any], weights: Weights, tmp_path: Path
+) -> None:
+    """The damaged file must never take the place of the intact one."""
+    whole = train()
+    with killed(epoch=2):
+        train(outputs="killed")
+    checkpoint = folder(tmp_path, "killed") / "checkpoints" / "last.ckpt"
+    checkpoint.unlink()
+    checkpoint.write_bytes(b"damaged")
+    with killed(epoch=1):
+        train("resume=auto", outputs="killed")
+    with killed(epoch=3, step=0):
+        train("resume=auto", outputs="killed")
+    out = train("resume=auto", outputs="killed")
+    assert same(weights(whole), weights(out))
+
+
+def test_both_checkpoints_damaged_starts_again(
+    train: Train, killed: Callable[..., Any], weights: Weights, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = train()
+    with killed(epoch=2):
+        train(outputs="killed")
+    for file in (folder(tmp_path, "killed") / "checkpoints").glob("*.ckpt"):
+        file.unlink()
+        file.write_bytes(b"no checkpoint")
+    out = train("resume=auto", outputs="killed")
+    assert "going on from the start" in capsys.readouterr().out
+    assert same(weights(whole), weights(out))
+
+
+def test_finished_run_is_left_alone(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    out = train("epochs=1")
+    before = (out / "scores.json").stat().st_mtime_ns
+    assert train("resume=auto", "epochs=1") == out
+    assert "is finished" in capsys.readouterr().out
+    assert (out / "scores.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_weights_do_not_depend_on_loader_workers(workers: int, train: Train, weights: Weights) -> None:
+    options = ("model.dropout=0.5", "augment=strong", "epochs=2")
+    assert same(
+        weights(train(*options, "data.num_workers=0", outputs="none")),
+        weights(train(*options, f"data.num_workers={workers}")),
+    )
+
+
+def test_another_seed_gives_other_weights(train: Train, weights: Weights) -> None:
+    one, other = train("epochs=1", outputs="a"), train("epochs=1", "seed=1", outputs="b")
+    assert not same(weights(one), weights(other))
+
+
+def test_learning_rates_follow_torch(train: Train, points: Points) -> None:
+    out = train("scheduler=cosine", "optimizer.lr=0.1", "epochs=4")
+    rates = [value for name, _, value in points(out) if name == "lr"]
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.Adam([parameter], lr=0.1)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)
+    expected = []
+    for _ in range(4):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx(expected)
+
+
+def test_one_cycle_ends_with_the_last_step(train: Train) -> None:
+    out = train("scheduler=one_cycle", "optimizer.lr=0.1", "hardware.accumulate=2", "epochs=3")
+    state = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["schedule"]["total_steps"] == state["global_step"] == 3 * 3  # 24 cases, 5 a batch, 2 batches a step
+    assert state["schedule"]["last_epoch"] == 9
