@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.io import CheckpointIO
+from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, Strategy
 
 from fiducial.errors import InputError, nearest
@@ -160,6 +162,16 @@ def _cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags or ("bf16" in flags and "asimd" in flags)
 
 
+class Unprofiled(PassThroughProfiler):
+    """Measure nothing, at the least cost: Lightning asks some 40 times a step."""
+
+    _nothing = nullcontext()
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Return a context that does nothing."""
+        return self._nothing
+
+
 def build_trainer(
     hardware: Hardware,
     *,
@@ -183,6 +195,7 @@ def build_trainer(
         "deterministic": "warn" if hardware.deterministic and hardware.device_type == "cuda" else None,
         "max_epochs": epochs,
         "logger": logger or False,
+        "profiler": Unprofiled(),
         "callbacks": list(callbacks),
         "plugins": [checkpoint_io],
         "default_root_dir": out,

@@ -1,4 +1,4 @@
-"""Scores of a classifier over an epoch, in torch, right under data-parallel training.
+"""Scores of a classifier from the probabilities of all cases of an epoch, in torch, on the CPU.
 
 One rule holds for every score: it is a mean of ratios, one a class (or a label), and a ratio whose
 denominator is zero is left out of the mean; a mean with nothing left is NaN. An absent class therefore never
@@ -22,10 +22,7 @@ NumPy, with weights and intervals.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torchmetrics import Metric
 from torchmetrics.functional.classification import (
     binary_auroc,
     binary_average_precision,
@@ -33,7 +30,6 @@ from torchmetrics.functional.classification import (
     multiclass_confusion_matrix,
     multilabel_confusion_matrix,
 )
-from torchmetrics.utilities import dim_zero_cat
 
 from fiducial.types import Float, Int, Tensor
 
@@ -101,54 +97,6 @@ def classification_scores(
         )
         scores["mae"] = (predicted - labels).abs().double().mean()
     return {name: value.float() for name, value in scores.items()}
-
-
-class ClassificationScores(Metric):
-    """Scores over all cases since the last reset, gathered from every process.
-
-    An update only appends, so a training step pays microseconds; `compute` moves the cases to the CPU, where
-    sorting and summing are deterministic and in double precision.
-    """
-
-    is_differentiable = False
-    higher_is_better = None
-    full_state_update = False
-
-    probabilities: list[Tensor]
-    labels: list[Tensor]
-
-    def __init__(self, target: str, num_classes: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.target = target
-        self.num_classes = num_classes
-        self.add_state("probabilities", default=[], dist_reduce_fx="cat")
-        self.add_state("labels", default=[], dist_reduce_fx="cat")
-
-    def update(self, probabilities: Tensor, labels: Tensor) -> None:
-        """Append a batch: probabilities `(batch, classes)`, labels `(batch,)` or `(batch, classes)`."""
-        assert probabilities.shape == (len(labels), self.num_classes)
-        self.probabilities.append(probabilities.detach().float())
-        self.labels.append(labels.detach().long())
-
-    def compute(self) -> dict[str, Tensor]:
-        """Return every score by name."""
-        return classification_scores(*self._cases(), self.target)
-
-    def confusion_matrix(self) -> Tensor:
-        """Return the counts over all processes; see the function of the same name."""
-        with self.sync_context(should_sync=self._to_sync, should_unsync=self._should_unsync):
-            return confusion_matrix(*self._cases(), self.target)
-
-    def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Gather the cases of every process; one that saw no case takes part with empty arrays."""
-        if not self.probabilities:
-            empty = torch.empty((0, self.num_classes), device=self.device)
-            self.probabilities.append(empty)
-            self.labels.append((empty if self.target == "multilabel" else empty.flatten()).long())
-        super().sync(*args, **kwargs)
-
-    def _cases(self) -> tuple[Tensor, Tensor]:
-        return dim_zero_cat(self.probabilities).cpu(), dim_zero_cat(self.labels).cpu()
 
 
 def _count_scores(matrix: Tensor, target: str) -> dict[str, Tensor]:

@@ -20,11 +20,10 @@ TINY = (
     "data.source.images_per_subject=1",
     "data.source.size=[16,16]",
     "data.batch_size=5",
-    "model.widths=[4]",
-    "model.dense=[8]",
     "objective=val/loss",
     "epochs=4",
 )
+NETWORK = ("model.widths=[4]", "model.dense=[8]")
 
 
 @pytest.fixture(autouse=True)
@@ -37,9 +36,9 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
     """Train a tiny network as the command would, without its pictures; return the run's folder."""
     monkeypatch.setattr(outcome, "draw", lambda *args, **options: {})
 
-    def train(*overrides: str, outputs: str = "outputs", tiny: tuple[str, ...] = TINY) -> Path:
+    def train(*overrides: str, outputs: str = "outputs", network: tuple[str, ...] = NETWORK) -> Path:
         place = tmp_path / outputs
-        assert run("train", [*tiny, f"outputs={place}", *overrides]) == 0
+        assert run("train", [*TINY, *network, f"outputs={place}", *overrides]) == 0
         return newest(place)
 
     return train

@@ -24,7 +24,10 @@ EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 130, 143
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run `fiducial` with the given arguments; exit with 0, 1 (an error), 130 (Ctrl-C) or 143 (SIGTERM)."""
+    """Run `fiducial` with the given arguments.
+
+    Exits with 0, 1 (an error), 2 (a flag that there is not), 130 (Ctrl-C) or 143 (SIGTERM).
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview())
@@ -32,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments[0] == "--version":
         print(f"fiducial {fiducial.__version__}")
         sys.exit(0)
-    sys.path.insert(0, os.getcwd())  # a user's own classes, named by _target_
+    sys.path.append(os.getcwd())  # a user's own classes, named by _target_; last, so that none is hidden by them
     trace = "--trace" in arguments or os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         code = run(arguments[0], arguments[1:])

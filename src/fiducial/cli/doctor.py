@@ -5,6 +5,11 @@ from __future__ import annotations
 import argparse
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fiducial.tracking.store import Finding
+    from fiducial.tracking.tracker import Tracker
 
 EXAMPLES = "examples:\n  fiducial doctor\n  fiducial doctor --outputs /data/outputs"
 PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "mlflow", "monai", "torchmetrics")
@@ -23,7 +28,12 @@ def run(args: argparse.Namespace) -> int:
     outputs = Path(args.outputs).expanduser().resolve()
     tracker = Tracker(outputs=outputs)
     assert tracker.uri is not None
-    findings = [*_environment(), Finding("ok", "outputs", str(outputs)), *_settle(outputs, tracker), *health(tracker.uri)]
+    findings = [
+        *_environment(),
+        Finding("ok", "outputs", str(outputs)),
+        *_settle(outputs, tracker),
+        *health(tracker.uri),
+    ]
     for finding in findings:
         print(f"{finding.level:<8}{finding.subject:<20}{finding.message}")
     return int(any(finding.level == "error" for finding in findings))
@@ -40,8 +50,9 @@ def _environment() -> list[Finding]:
         except PackageNotFoundError:
             findings.append(Finding("error", package, f"is not installed; pip install {package}"))
     device = Hardware()
-    fastest = device.lightning_precision() if device.precision != "fastest" else ""
-    findings.append(Finding("ok", "device", f"hardware=auto uses {device.device_type}, precision {fastest}"))
+    findings.append(
+        Finding("ok", "device", f"hardware=auto uses {device.device_type}, precision {device.lightning_precision()}")
+    )
     return findings
 
 

@@ -10,22 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from fiducial.config.definition import check_exists
 from fiducial.config.location import Groups
-from fiducial.config.schema import PRESETS
+from fiducial.config.schema import FILLED, PRESETS, TRAINER
 from fiducial.config.signature import Signature, signature
 from fiducial.errors import InputError, nearest
 
-TRAINER = "pytorch_lightning.trainer.trainer.Trainer"
 SPECIAL = frozenset({"_target_", "_partial_", "_recursive_", "_convert_", "_args_"})
-# Arguments that a run gives by itself: what a configuration wrote there would have no effect.
-FILLED = {
-    "data": ("seed", "augment", "spec"),
-    "task": (
-        *("model", "loss", "optimizer", "schedule", "objective", "objective_mode"),
-        *("target", "num_classes", "seed", "memory_format"),
-    ),
-    "optimizer": ("params",),
-    "scheduler": ("optimizer",),
-}
 
 
 @dataclass(frozen=True)
@@ -69,10 +58,10 @@ class Component:
         """Yield key and value of arguments of a kind that their annotation excludes."""
         for key in self.keys:
             value = _written(self.node, key)
+            known = key in accepted.arguments and "${" not in str(value)
             optional = value is None and key in accepted.optional
-            if key in accepted.arguments and not optional and "${" not in str(value):
-                if not accepted.arguments[key].fits(value):
-                    yield key, value
+            if known and not optional and not accepted.arguments[key].fits(value):
+                yield key, value
 
 
 def check_components(cfg: DictConfig, choices: Mapping[str, str], groups: Groups) -> None:
@@ -99,7 +88,7 @@ def _components(path: str, node: DictConfig, option: str, filled: tuple[str, ...
     """Yield the component at a path, and those inside it."""
     if "_target_" in node:
         yield Component(path, node, str(node["_target_"]), option, filled)
-    for key in node:
+    for key in map(str, node):
         child = None if OmegaConf.is_interpolation(node, key) or OmegaConf.is_missing(node, key) else node[key]
         if isinstance(child, DictConfig):
             yield from _components(f"{path}.{key}", child, option)
@@ -145,4 +134,6 @@ def _set_by(presets: Mapping[str, Any], path: str, wrong: list[str]) -> str:
 
 def _written(node: DictConfig, key: str) -> Any:
     """Return a value as it is written, interpolations in place."""
-    return OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[index]
+    content = OmegaConf.to_container(node, resolve=False)
+    assert isinstance(content, dict)
+    return content[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -166,13 +167,30 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
-        cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
-        key = str(getattr(cause, "full_key", None) or "")
-        text = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-        if isinstance(cause, ConfigKeyError):
-            text = f"there is no group or key {key!r}{nearest(key, ROOTS)}"
-        if isinstance(cause, ValidationError) and key in RunConfig.__dataclass_fields__:
-            text = f"expected {RunConfig.__dataclass_fields__[key].type}, got {cause.value!r}"
-        if isinstance(cause, MissingConfigException) and cause.options:
-            text = f"{text.rstrip('.')}{nearest(cause.missing_cfg_file.rpartition('/')[2], cause.options)}"
-        raise InputError(f"{key}: {text}" if key and key not in text else text) from error
+        where = re.match(r"In '(\w+/\w+)'", str(error))  # the option's file, where one is at fault
+        message = _message(_cause(error))
+        raise InputError(f"{where[1]}.yaml: {message}" if where else message) from error
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the error that says most: Hydra wraps those of OmegaConf and its own."""
+    while isinstance(error, HydraException) and not isinstance(error, MissingConfigException):
+        inner = error.__cause__ or error.__context__
+        if inner is None:
+            break
+        error = inner
+    return error
+
+
+def _message(error: BaseException) -> str:
+    key = str(getattr(error, "full_key", None) or "")
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, ConfigKeyError):
+        return f"there is no group or key {key!r}{nearest(key, ROOTS)}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        return f"{group}={option}: there is no such option{nearest(option, error.options)}"
+    if isinstance(error, ValidationError) and key in RunConfig.__dataclass_fields__:
+        kind = str(RunConfig.__dataclass_fields__[key].type).replace(" | None", " or null")
+        return f"{key}: expected {kind}, got {error.value!r}"
+    return f"{key}: {text}" if key and key not in text else text

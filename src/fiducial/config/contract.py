@@ -30,7 +30,8 @@ def check_fit(cfg: DictConfig, choices: Mapping[str, str], groups: Groups) -> No
     for group, choice in choices.items():
         for path, condition in unmet(cfg, group):
             other = path.partition(".")[0]
-            fitting = [option for option in groups.options(group) if _would_fit(cfg, group, option, groups)]
+            others = [option for option in groups.options(group) if option != choice]
+            fitting = [option for option in others if _would_fit(cfg, group, option, groups)]
             raise InputError(
                 f"{group}={choice} needs {path} to be {_text(condition)}; "
                 f"{other}={choices.get(other, '…')} gives {_plain(OmegaConf.select(cfg, path))}. "

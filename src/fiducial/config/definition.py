@@ -170,9 +170,7 @@ def _statements(module: str, name: str) -> tuple[ast.stmt, ...]:
     """Return the top-level statements of a module that may give `name` a meaning."""
     own = re.compile(rf"^(class|def) {name}\b", re.MULTILINE)
     mention = re.compile(rf"\b{name}\b|\bimport \*")
-    wanted = [
-        chunk for chunk in _chunks(module) if (own if chunk.startswith(BLOCKS) else mention).search(chunk)
-    ]
+    wanted = [chunk for chunk in _chunks(module) if (own if chunk.startswith(BLOCKS) else mention).search(chunk)]
     try:
         body = [node for chunk in wanted for node in ast.parse(chunk).body]
     except SyntaxError:

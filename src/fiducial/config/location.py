@@ -74,16 +74,22 @@ class Groups:
                 content = _merged(content, self.content(group, base))
         return _merged(content, own)
 
+    def picks(self, group: str, option: str) -> dict[str, str]:
+        """Return the options of other groups that an option's file picks."""
+        import yaml
+
+        content = yaml.safe_load(self.path(group, option).read_text(encoding="utf-8")) or {}
+        entries = [entry for entry in content.get("defaults", []) if isinstance(entry, dict)]
+        picked = {key.removeprefix("override").strip(" /"): name for entry in entries for key, name in entry.items()}
+        return {key.partition("@")[0]: name for key, name in picked.items()}
+
     def default(self, group: str) -> str | None:
         """Return the option that is taken when none is picked."""
         import yaml
 
         root = next(file for folder in self.folders if (file := folder / f"{ROOT}.yaml").is_file())
         entries = yaml.safe_load(root.read_text(encoding="utf-8"))["defaults"]
-        picked: dict[str, str | None] = {}
-        for entry in entries:
-            picked |= entry if isinstance(entry, dict) else {}
-        return picked.get(group)
+        return next((entry[group] for entry in entries if isinstance(entry, dict) and group in entry), None)
 
     def all(self) -> dict[str, list[str]]:
         """Return every group with its options."""

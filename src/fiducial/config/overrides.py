@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, OverrideType
@@ -94,7 +95,7 @@ def _swept(override: Override, groups: Groups) -> list[str]:
     """Return the values that an override gives for several runs; none if it is for one run."""
     if not override.is_sweep_override():
         return []
-    value = override.value()
+    value: Any = override.value()
     if isinstance(value, Glob):
         return [str(option) for option in value.filter(groups.options(override.key_or_group))]
     if not override.is_discrete_sweep():

@@ -19,6 +19,17 @@ GROUPS = (
     "debug",
 )
 PRESETS = ("experiment", "debug")  # groups that decide about others; by default none is picked
+TRAINER = "pytorch_lightning.trainer.trainer.Trainer"
+# Arguments that a run gives by itself: what a configuration wrote there would have no effect.
+FILLED = {
+    "data": ("seed", "augment", "spec"),
+    "task": (
+        *("model", "loss", "optimizer", "schedule", "objective", "objective_mode"),
+        *("target", "num_classes", "seed", "memory_format"),
+    ),
+    "optimizer": ("params",),
+    "scheduler": ("optimizer",),
+}
 
 
 @dataclass

@@ -6,7 +6,7 @@
     image_folder      folders of images, a class each
     table             a CSV of image files
     phantom           synthetic images (drawn by anatomy)
-    files             what sources of image files share; images reads one, pack all of them once
+    files             what sources of image files share; images reads one (formats decodes it), pack all of them once
     download, splits, checks
     module            source → splits → loaders → batches (dataset, sampler, augment)
 

@@ -119,7 +119,7 @@ def render(anatomy: Anatomy, lesions: Sequence[Lesion], grid: Floats) -> Floats:
     image += (wall - tissue) * _step(radius - 0.8)
     for lesion in lesions:
         image += lesion.contrast * lesion_mask(lesion, grid)
-    return np.clip(image * _step(1 - radius), 0, 1, dtype=np.float32)
+    return np.asarray(np.clip(image * _step(1 - radius), 0, 1), dtype=np.float32)
 
 
 def lesion_mask(lesion: Lesion, grid: Floats) -> Floats:

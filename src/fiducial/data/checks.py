@@ -43,10 +43,11 @@ def _check_ids(cases: Cases) -> None:
 
 
 def _check_subjects(cases: Cases) -> None:
-    pairs = np.unique(np.stack([cases.subject, cases.split]), axis=1)
-    names, counts = np.unique(pairs[0], return_counts=True)
-    if (counts > 1).any():
-        shared = [f"{name} ({', '.join(pairs[1][pairs[0] == name])})" for name in names[counts > 1]]
+    splits_of: dict[str, dict[str, None]] = {}
+    for subject, split in zip(cases.subject.tolist(), cases.split.tolist(), strict=True):
+        splits_of.setdefault(subject, {})[split] = None
+    shared = [f"{subject} ({', '.join(splits)})" for subject, splits in splits_of.items() if len(splits) > 1]
+    if shared:
         raise InputError(f"a subject must be in one split only; {_some(shared)}")
 
 

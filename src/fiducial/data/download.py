@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import http.client
 import json
 import os
 import shutil
@@ -111,14 +112,23 @@ def fetch(url: str, path: Path, *, md5: str, size: int | None = None) -> Path:
     """
     if path.exists():
         return path
-    part = path.with_name(path.name + ".part")
+    from filelock import FileLock
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _receive(url, part, size)
+        with FileLock(f"{path}.lock"):  # jobs of a sweep start together
+            if not path.exists():
+                _fetch(url, path, md5, size)
     except urllib.error.HTTPError as error:
         raise InputError(f"{url}: the server answered {error.code} {error.reason}; {_by_hand(url, path)}") from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise _explain(error, url, path) from error
+    return path
+
+
+def _fetch(url: str, path: Path, md5: str, size: int | None) -> None:
+    part = path.with_name(path.name + ".part")
+    _receive(url, part, size)
     found = hashes(part)["md5"]
     if found != md5:
         part.unlink()
@@ -127,7 +137,6 @@ def fetch(url: str, path: Path, *, md5: str, size: int | None = None) -> Path:
             "nothing was changed: try again, or fetch the official file by hand"
         )
     part.replace(path)
-    return path
 
 
 def _receive(url: str, part: Path, size: int | None) -> None:
@@ -188,12 +197,13 @@ def _by_hand(url: str, path: Path) -> str:
     return f"fetch {url} by hand and put it at {path}"
 
 
-def _explain(error: OSError, url: str, path: Path) -> InputError:
+def _explain(error: OSError | http.client.HTTPException, url: str, path: Path) -> InputError:
     """Return the message for a download that failed."""
-    if error.errno == errno.ENOSPC:
+    code = getattr(error, "errno", None)
+    if code == errno.ENOSPC:
         free = shutil.disk_usage(path.parent).free
         return InputError(f"{path}: the disk is full: {free / 1e6:.0f} MB are free in {path.parent}")
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+    if code in (errno.EACCES, errno.EROFS, errno.EPERM):
         return InputError(
             f"{path}: not here, and its folder cannot be written to; "
             f"choose another data folder, or {_by_hand(url, path)}"

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fiducial.data.download import write_atomically
-from fiducial.data.images import Intensity, check_options, decode, read_image
+from fiducial.data.formats import decode
+from fiducial.data.images import Intensity, check_options, read_image
 from fiducial.data.pack import key_of, packed
 from fiducial.data.source import Source
 from fiducial.errors import InputError
@@ -41,7 +42,7 @@ class FileSource(Source):
         cache: str | Path | None = None,
         pack: bool = True,
     ) -> None:
-        check_options(policy, intensity)
+        check_options(size, channels, policy, intensity)
         self._size, self._channels = size, channels
         self.policy, self.intensity = policy, intensity
         self.cache, self.pack = None if cache is None else Path(cache), pack
@@ -103,11 +104,11 @@ class FileSource(Source):
             raise InputError(f"case {self.cases.case[index]}: {error}") from error
 
     def fingerprint(self) -> Mapping[str, str]:
-        """Return a hash of every file's content with its case, split and label."""
-        digest = hashlib.sha256()
-        table = self.cases
-        for row, content in enumerate(self._content_hashes()):
-            digest.update(f"{table.case[row]}\0{table.split[row]}\0{table.label[row]}\0{content}\n".encode())
+        """Return a hash of every file's content with its case, subject, split and label."""
+        table, digest = self.cases, hashlib.sha256()
+        columns = (table.case.tolist(), table.subject.tolist(), table.split.tolist(), table.label.tolist())
+        for facts in zip(*columns, self._content_hashes(), strict=True):
+            digest.update("\0".join(map(str, facts)).encode() + b"\n")
         return {"sha256": digest.hexdigest(), "files": str(len(table))}
 
     def _content_hashes(self) -> list[str]:

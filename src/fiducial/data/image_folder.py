@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fiducial.data.files import FileSource
-from fiducial.data.images import SUFFIXES
+from fiducial.data.formats import SUFFIXES
 from fiducial.data.source import SPLITS, Cases, Spec, Target
 from fiducial.data.splits import by_subject, check_fractions
 from fiducial.errors import InputError
@@ -28,7 +28,8 @@ class ImageFolder(FileSource):
         **options: see `FileSource`: size, channels, policy, intensity, cache, pack.
 
     Raises:
-        InputError: there is no such folder, no class in it, a class without images, or a name without subject.
+        InputError: there is no such folder, not every split or no class in it, a class without images, or a name
+            without subject.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class ImageFolder(FileSource):
     ) -> None:
         super().__init__(**options)
         self._root = Path(root).expanduser()
-        self.subject = re.compile(subject) if subject else None
+        self.subject = _pattern(subject) if subject else None
         self.fractions, self.seed, self.modality = check_fractions(fractions), seed, modality
         if not self._root.is_dir():
             raise InputError(f"data.source.root must be a folder of images; {self._root} is not one")
@@ -62,7 +63,12 @@ class ImageFolder(FileSource):
 
     @cached_property
     def _has_splits(self) -> bool:
-        return all((self.root / split).is_dir() for split in SPLITS)
+        found = [split for split in SPLITS if (self.root / split).is_dir()]
+        if 0 < len(found) < len(SPLITS):
+            raise InputError(
+                f"{self.root} has a folder {' and '.join(found)}: expected all of {', '.join(SPLITS)}, or none of them"
+            )
+        return bool(found)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -98,7 +104,7 @@ class ImageFolder(FileSource):
         """The table of cases."""
         import numpy as np
 
-        case = np.array([str(file.relative_to(self.root)) for file in self.files])
+        case = np.array([file.relative_to(self.root).as_posix() for file in self.files])
         subject = np.array([self._subject_of(file) for file in self.files])
         label = np.array([number for _, _, number in self._found], np.int64)
         if self._has_splits:
@@ -109,11 +115,21 @@ class ImageFolder(FileSource):
 
     def _subject_of(self, file: Path) -> str:
         if self.subject is None:
-            return str(file.relative_to(self.root))
+            return file.relative_to(self.root).as_posix()
         found = self.subject.search(file.name)
-        if found is None or not found.groups():
+        if found is None or not found.group(1):
             raise InputError(f"{file}: data.source.subject={self.subject.pattern!r} finds no subject in the name")
         return found.group(1)
+
+
+def _pattern(subject: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(subject)
+    except re.error as error:
+        raise InputError(f"data.source.subject={subject!r} is no regular expression: {error}") from error
+    if not pattern.groups:
+        raise InputError(f"data.source.subject={subject!r} needs a group, as in '(P[0-9]+)_'")
+    return pattern
 
 
 def _is_image(file: Path) -> bool:

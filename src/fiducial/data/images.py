@@ -1,8 +1,4 @@
-"""One image file as an array: decoded, brought to a grey range, a size and a number of channels.
-
-Axes are in array order: rows then columns; for volumes slices, rows, columns, as the file stores them and as
-SimpleITK's `GetArrayFromImage` returns them. Nothing is reoriented.
-"""
+"""One image file as an array: decoded, brought to a grey range, a size and a number of channels."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fiducial.data.formats import decode
 from fiducial.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -18,8 +15,6 @@ if TYPE_CHECKING:
 
 Intensity = str | Sequence[float] | None
 
-PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
-SUFFIXES = (*PICTURES, ".tif", ".tiff", ".npy", ".nii", ".nii.gz", ".dcm")
 POLICIES = ("resize", "fit", "pad", "crop")
 INTENSITIES = ("minmax", "dtype")
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -48,107 +43,34 @@ def read_image(
     return _with_channels(_sized(pixels, tuple(size), policy, path), channels, path)
 
 
-def check_options(policy: str, intensity: Intensity) -> None:
-    """Refuse an unknown policy or intensity.
+def check_options(
+    size: Sequence[int] | None = None,
+    channels: int | None = None,
+    policy: str = "resize",
+    intensity: Intensity = None,
+) -> None:
+    """Refuse options that `read_image` cannot use.
 
     Raises:
         InputError: naming what there is.
     """
+    if size is not None and not (isinstance(size, Sequence) and len(size) in (2, 3) and min(size) >= 1):
+        raise InputError(f"data.source.size must be [rows, columns] or [slices, rows, columns]; got {size}")
+    if channels is not None and channels < 1:
+        raise InputError(f"data.source.channels must be at least 1; got {channels}")
     if policy not in POLICIES:
         raise InputError(f"data.source.policy must be {', '.join(POLICIES)}; got {policy}{nearest(policy, POLICIES)}")
-    if isinstance(intensity, str) and intensity not in INTENSITIES:
-        raise InputError(
-            f"data.source.intensity must be {', '.join(INTENSITIES)} or [low, high]; "
-            f"got {intensity}{nearest(intensity, INTENSITIES)}"
-        )
-    if intensity is None or isinstance(intensity, str):
+    if intensity is None or (isinstance(intensity, str) and intensity in INTENSITIES):
         return
-    if not (len(intensity) == 2 and intensity[0] < intensity[1]):
-        raise InputError(f"data.source.intensity: a window is [low, high] with low < high; got {intensity}")
+    if isinstance(intensity, str) or not _is_window(intensity):
+        raise InputError(
+            f"data.source.intensity must be {', '.join(INTENSITIES)} or [low, high] with low < high; "
+            f"got {intensity}{nearest(str(intensity), INTENSITIES)}"
+        )
 
 
-def decode(path: Path) -> NDArray[Any]:
-    """Return the stored values, `(channels, *spatial)`, in the file's own type; DICOM is rescaled (CT: HU).
-
-    Raises:
-        InputError: the file is missing, empty, damaged, or not an image.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such image")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the image file is empty")
-    name = path.name.lower()
-    if not name.endswith(SUFFIXES):
-        raise InputError(f"{path}: not a kind of image that is read; expected one of {', '.join(SUFFIXES)}")
-    try:
-        if name.endswith(PICTURES):
-            return _picture(path)
-        if name.endswith((".tif", ".tiff")):
-            return _tiff(path)
-        if name.endswith(".npy"):
-            return _npy(path)
-        return _dicom(path) if name.endswith(".dcm") else _nifti(path)
-    except InputError:
-        raise
-    except Exception as error:  # each library has errors of its own for a damaged file
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: the image cannot be read: {reason}") from error
-
-
-def _picture(path: Path) -> NDArray[Any]:
-    import numpy as np
-    from PIL import Image
-
-    with Image.open(path) as image:
-        if image.mode in ("1", "L", "LA"):
-            return np.asarray(image.convert("L"))[None]
-        if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-            return np.asarray(image)[None]
-        return np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
-
-
-def _tiff(path: Path) -> NDArray[Any]:
-    import numpy as np
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        pixels, axes = series.asarray(), series.axes
-    colour = next((axes.index(letter) for letter in "SC" if letter in axes), None)
-    return pixels[None] if colour is None else np.moveaxis(pixels, colour, 0)[:3]
-
-
-def _npy(path: Path) -> NDArray[Any]:
-    import numpy as np
-
-    pixels: NDArray[Any] = np.load(path, allow_pickle=False)
-    return pixels[None]
-
-
-def _nifti(path: Path) -> NDArray[Any]:
-    import nibabel
-    import numpy as np
-
-    volume: Any = nibabel.load(path)
-    values: NDArray[Any] = np.asanyarray(volume.dataobj)  # (x, y, z)
-    flat = values.reshape(values.shape[:2]) if values.ndim == 3 and values.shape[2] == 1 else values
-    return flat.T[None]
-
-
-def _dicom(path: Path) -> NDArray[Any]:
-    import numpy as np
-    import pydicom
-    from pydicom.pixels.processing import apply_modality_lut
-
-    dataset = pydicom.dcmread(path)
-    if "PixelData" not in dataset:
-        raise InputError(f"{path}: this DICOM object has no pixel data")
-    pixels = np.asarray(apply_modality_lut(dataset.pixel_array, dataset))
-    if dataset.get("SamplesPerPixel", 1) > 1:
-        return np.moveaxis(pixels, -1, 0)
-    if dataset.get("PhotometricInterpretation") == "MONOCHROME1":  # low values are bright
-        pixels = pixels.max() + pixels.min() - pixels
-    return pixels[None]
+def _is_window(intensity: Any) -> bool:
+    return isinstance(intensity, Sequence) and len(intensity) == 2 and intensity[0] < intensity[1]
 
 
 def _in_range(pixels: NDArray[Any], path: Path, intensity: Intensity) -> NDArray[Any]:
@@ -221,14 +143,10 @@ def _resize(pixels: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
         return np.stack([np.asarray(plane) for plane in resized])
     from scipy import ndimage
 
-    smooth = pixels.astype(np.float32)
-    sigma = [
-        0.0,
-        *(max(0.0, (got / wanted - 1) / 2) for got, wanted in zip(pixels.shape[1:], size, strict=True)),
-    ]
     factors = [1.0, *(wanted / got for got, wanted in zip(pixels.shape[1:], size, strict=True))]
-    smooth = ndimage.gaussian_filter(smooth, sigma, mode="nearest")
-    result = ndimage.zoom(smooth, factors, order=1, mode="nearest", grid_mode=True)
+    sigma = [max(0.0, (1 / factor - 1) / 2) for factor in factors]  # what is coarser than the new grid is kept
+    smooth = ndimage.gaussian_filter(pixels.astype(np.float32), sigma, mode="nearest")
+    result: NDArray[Any] = ndimage.zoom(smooth, factors, order=1, mode="nearest", grid_mode=True)
     return result.round().astype(np.uint8) if pixels.dtype == np.uint8 else result
 
 

@@ -110,7 +110,8 @@ class MedMNIST(Source):
 
     def read(self, index: int) -> NDArray[Any]:
         """Return the image of one case, `(channels, *spatial)` uint8."""
-        return self.pixels()[index]
+        image: NDArray[np.uint8] = self.pixels()[index]
+        return image
 
     def pixels(self) -> NDArray[np.uint8]:
         """Return all images, `(cases, channels, *spatial)` uint8, in the order of the cases."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,8 @@ class MedNIST(FileSource):
     Args:
         folder: the data folder.
         cache: folder for the unpacked archive and the decoded images.
+        size: rows and columns, in pixels; the files have 64 of each.
+        channels: 1, or 3 to repeat the grey.
         fractions: share of images in train, val and test.
         seed: of the draw.
         download: fetch the archive if it is missing.
@@ -45,31 +48,37 @@ class MedNIST(FileSource):
         *,
         folder: str | Path,
         cache: str | Path,
+        size: Sequence[int] = (64, 64),
+        channels: int = 1,
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         seed: int = 0,
         download: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(size=(64, 64), channels=1, cache=cache, **options)
+        super().__init__(size=size, channels=channels, cache=cache, **options)
         self.folder, self.fractions, self.seed = Path(folder), check_fractions(fractions), seed
         self.download = download
 
     @cached_property
     def spec(self) -> Spec:
         """What images are like: known, nothing is read."""
-        return Spec(1, 2, (64, 64), "multiclass", CLASSES, modality="X-ray, CT and MRI")
+        channels, size = self.shape
+        return Spec(channels, len(size), size, "multiclass", CLASSES, modality="X-ray, CT and MRI")
 
     @cached_property
     def root(self) -> Path:
         """The folder of the six class folders, unpacked from the archive if need be."""
-        given = self.folder / "MedNIST"
-        if all((given / name).is_dir() for name in CLASSES):
-            return given
+        if self._is_unpacked:
+            return self.folder / "MedNIST"
         assert self.cache is not None
         unpacked = self.cache / "MedNIST"
         if not unpacked.is_dir():
             _unpack(self._archive, unpacked)
         return unpacked
+
+    @property
+    def _is_unpacked(self) -> bool:
+        return all((self.folder / "MedNIST" / name).is_dir() for name in CLASSES)
 
     @property
     def _archive(self) -> Path:
@@ -104,7 +113,7 @@ class MedNIST(FileSource):
     def fingerprint(self) -> Mapping[str, str]:
         """Return the hash of the content, and whether the archive is the official one."""
         archive = self.folder / "MedNIST.tar.gz"
-        official = archive.is_file() and known_hashes(archive, self.cache)["md5"] == MD5
+        official = not self._is_unpacked and archive.is_file() and known_hashes(archive, self.cache)["md5"] == MD5
         return {**super().fingerprint(), "archive": "official" if official else "not the official archive"}
 
 
@@ -117,21 +126,31 @@ def _unpack(archive: Path, target: Path) -> None:
     """Unpack into a folder aside, trusting no path in the archive, and rename it."""
     from filelock import FileLock
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{target}.lock"):
-        if target.is_dir():
-            return
-        aside = target.with_name(f"{target.name}.part")
-        shutil.rmtree(aside, ignore_errors=True)
-        try:
-            with tarfile.open(archive) as tar:
-                tar.extractall(aside, filter="data")
-        except (OSError, tarfile.TarError, EOFError) as error:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise InputError(f"{archive}: cannot be unpacked into {target}: {error}") from error
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            if not target.is_dir():
+                _extract(archive, target)
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+        raise InputError(f"{archive}: cannot be unpacked into {target}: {error}") from error
+
+
+def _plain(member: tarfile.TarInfo, target: str) -> tarfile.TarInfo | None:
+    """Let through files and folders that stay within the target."""
+    if not (member.isfile() or member.isdir()):
+        raise tarfile.TarError(f"{member.name} is neither a file nor a folder")
+    return tarfile.data_filter(member, target)
+
+
+def _extract(archive: Path, target: Path) -> None:
+    aside = target.with_name(f"{target.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(aside, filter=_plain)
         inner = next((folder for folder in (aside / "MedNIST", aside) if (folder / CLASSES[0]).is_dir()), None)
         if inner is None:
-            shutil.rmtree(aside, ignore_errors=True)
             raise InputError(f"{archive}: expected the folders {', '.join(CLASSES)}, found none")
         inner.replace(target)
+    finally:
         shutil.rmtree(aside, ignore_errors=True)

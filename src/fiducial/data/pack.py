@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +25,18 @@ CHUNK = 512  # files decoded between two looks at the progress bar
 
 
 def key_of(files: Sequence[Path], root: Path, options: Mapping[str, Any]) -> str:
-    """Return a hash that changes when any file (path, size, time of change) or option does."""
+    """Return a hash that changes when any file (path, size, time of change) or option does.
+
+    Raises:
+        InputError: a file is missing.
+    """
     digest = hashlib.sha256(json.dumps([READER, options], sort_keys=True, default=list).encode())
     for file in files:
-        state = file.stat()
         name = file.relative_to(root) if file.is_relative_to(root) else file
+        try:
+            state = file.stat()
+        except OSError as error:
+            raise InputError(f"case {name}: there is no image {file} ({error.strerror})") from error
         digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -41,7 +49,7 @@ def packed(
     Processes that ask together wait for the one that decodes.
 
     Raises:
-        InputError: an image cannot be read, is of another type than the first, or the disk is full.
+        InputError: an image cannot be read, or the cache folder cannot be written to or is full.
     """
     import numpy as np
     from filelock import FileLock
@@ -50,11 +58,12 @@ def packed(
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock"):
+                if not path.is_file():
+                    _write(path, len(files), read, shape)
         except OSError as error:
-            raise InputError(f"{path.parent} cannot be made ({error.strerror}); set cache_dir") from error
-        with FileLock(f"{path}.lock"):
-            if not path.is_file():
-                _write(path, len(files), read, shape)
+            reason = error.strerror or error
+            raise InputError(f"{path} cannot be written ({reason}); set cache_dir to another folder") from error
     mapped: NDArray[Any] = np.load(path, mmap_mode="r")
     return mapped
 
@@ -67,12 +76,11 @@ def _write(path: Path, count: int, read: Callable[[int], NDArray[Any]], shape: t
     part = path.with_suffix(".part")
     try:
         array = np.lib.format.open_memmap(part, mode="w+", dtype=first.dtype, shape=(count, *shape))
+        _reserve(part)
         _fill(array, read)
         array.flush()
         del array
         part.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -83,14 +91,20 @@ def _fill(array: NDArray[Any], read: Callable[[int], NDArray[Any]]) -> None:
 
     def decode(index: int) -> None:
         image = read(index)
-        if image.dtype != array.dtype:
-            raise InputError(f"image {index} is {image.dtype}, the first one {array.dtype}; set data.source.intensity")
+        assert image.dtype == array.dtype  # one choice of intensity gives one type
         array[index] = image
 
     starts = range(0, len(array), CHUNK)
     with ThreadPoolExecutor(THREADS) as pool:
         for start in track(starts, "decoding images", transient=True, console=Console(stderr=True)):
             list(pool.map(decode, range(start, min(start + CHUNK, len(array)))))
+
+
+def _reserve(part: Path) -> None:
+    """Claim the whole file's room: a disk that fills up under a mapped file kills the process."""
+    if hasattr(os, "posix_fallocate"):
+        with part.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
 
 
 def _check_space(path: Path, needed: int) -> None:

@@ -181,14 +181,16 @@ class Phantom(Source):
         if self.target != "multilabel":
             even = (start[0] + golden * np.arange(self.num_subjects)) % 1
             edges = np.cumsum(self.prior)[:-1]
-            return np.searchsorted(edges, even, side="right").astype(np.int64)
+            return np.asarray(np.searchsorted(edges, even, side="right"), dtype=np.int64)
         draws = np.random.default_rng([self.seed, 1]).random((self.num_subjects, self.num_classes))
         return (draws < np.array(self.prior)).astype(np.int64)
 
     def read(self, index: int) -> NDArray[Any]:
         """Return the image of one case, `(channels, *spatial)` uint8; a sequence has its own length."""
-        if not self.sequence and (array := self.pixels()) is not None:
-            return array[index]
+        import numpy as np
+
+        if (array := self.pixels()) is not None:
+            return np.asarray(array[index])
         return self._make(index)
 
     def pixels(self) -> NDArray[Any] | None:
@@ -224,7 +226,7 @@ class Phantom(Source):
         # Later channels darken the same body, as another contrast of the same scan would.
         channels = np.stack([clean ** (1 + 0.5 * channel) for channel in range(self.channels)])
         noisy = channels + self.noise * rng.standard_normal(channels.shape, dtype=np.float32)
-        return np.rint(255 * noisy.clip(0, 1)).astype(np.uint8)
+        return np.asarray(np.rint(255 * noisy.clip(0, 1)), dtype=np.uint8)
 
     def _lesions(self, label: NDArray[np.int64], rng: np.random.Generator) -> list[Lesion]:
         """Draw the lesions that a label asks for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fiducial.data.source import SPLITS
 from fiducial.errors import InputError
@@ -71,7 +71,7 @@ def by_subject(
     return np.array(SPLITS)[drawn][member]
 
 
-def _strata(member: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[Any]:
+def _strata(member: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return one stratum number per subject: the rarest label that any of its cases has."""
     import numpy as np
 
@@ -80,4 +80,5 @@ def _strata(member: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[Any]
     np.logical_or.at(of_subject, member, flags.astype(bool))
     frequency = of_subject.sum(axis=0)
     rarity = np.where(of_subject, frequency, len(of_subject) + 1)
-    return np.where(of_subject.any(axis=1), rarity.argmin(axis=1), flags.shape[1])
+    stratum: NDArray[np.int64] = np.where(of_subject.any(axis=1), rarity.argmin(axis=1), flags.shape[1])
+    return stratum

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from fiducial.data.files import FileSource
 from fiducial.data.source import SPLITS, Cases, Spec, Target
@@ -28,8 +28,8 @@ class Table(FileSource):
         path: the CSV file.
         path_column: name of the column of files.
         label_column: name of the column of labels, or names of several.
-        subject_column: name of the column of subjects; without one every case is a subject of its own.
-        split_column: name of the column of splits; without one subjects are drawn, stratified by label.
+        subject_column: name of the column of subjects; without a column `subject` every case is its own.
+        split_column: name of the column of splits; without a column `split` subjects are drawn, stratified by label.
         classes: class names in the order of their numbers; by default those in the table, sorted.
         target: kind of label; by default multilabel where a case has several, else binary or multiclass.
         fractions: share of subjects in train, val and test, where there is no column.
@@ -61,6 +61,9 @@ class Table(FileSource):
         self.path_column, self.subject_column, self.split_column = path_column, subject_column, split_column
         self.label_columns = [label_column] if isinstance(label_column, str) else list(label_column)
         self._classes, self._target = classes, target
+        if target is not None and target not in get_args(Target):
+            kinds = get_args(Target)
+            raise InputError(f"data.source.target must be {', '.join(kinds)}; got {target}{nearest(target, kinds)}")
         self.fractions, self.seed, self.modality = check_fractions(fractions), seed, modality
 
     @property
@@ -70,27 +73,50 @@ class Table(FileSource):
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
-        """The table's lines."""
+        """What the table says of each case, by column."""
+        return [row for _, row in self._lines]
+
+    @cached_property
+    def _lines(self) -> list[tuple[int, dict[str, str]]]:
+        """The number of each case's (last) line in the file, and its values."""
         if not self.path.is_file():
             raise InputError(f"data.source.path must be a CSV file; there is no {self.path}")
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-        for name in (self.path_column, *self.label_columns):
-            if name not in columns:
-                raise InputError(
-                    f"{self.path}: there is no column {name!r}{nearest(name, columns)} ({', '.join(columns)})"
-                )
-        if not rows:
+        try:
+            with self.path.open(newline="", encoding="utf-8-sig") as file:
+                reader = csv.DictReader(file, strict=True)
+                columns = list(reader.fieldnames or [])
+                lines = [(reader.line_num, row) for row in reader]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{self.path}: expected a CSV file in UTF-8: {error}") from error
+        self._check_columns(columns)
+        if not lines:
             raise InputError(f"{self.path}: the table has no line but its header")
-        short = [number for number, row in enumerate(rows, start=2) if None in row or None in row.values()]
-        if short:
-            raise InputError(f"{self.path}, line {short[0]}: expected {len(columns)} values, one a column")
-        return rows
+        for line, row in lines:
+            if None in row or None in row.values():
+                raise self._at(line, f"expected {len(columns)} values, one a column")
+        return [(line, {name: value.strip() for name, value in row.items()}) for line, row in lines]
+
+    def _check_columns(self, columns: list[str]) -> None:
+        named = [self.path_column, *self.label_columns]
+        named += [name for name in (self.subject_column, self.split_column) if name not in ("subject", "split")]
+        for name in named:
+            if name not in columns:
+                found = ", ".join(columns) or "none"
+                raise InputError(
+                    f"{self.path}: there is no column {name!r}{nearest(name, columns)} (there are: {found})"
+                )
+        if twice := sorted({name for name in columns if columns.count(name) > 1}):
+            raise InputError(f"{self.path}: columns must differ in name; there are two of {', '.join(twice)}")
+
+    def _at(self, line: int, reason: str) -> InputError:
+        return InputError(f"{self.path}, line {line}: {reason}")
 
     @cached_property
     def files(self) -> list[Path]:
         """The image of each case."""
+        for line, row in self._lines:
+            if not row[self.path_column]:
+                raise self._at(line, "the path is missing")
         return [self.root / row[self.path_column] for row in self.rows]
 
     @cached_property
@@ -101,13 +127,9 @@ class Table(FileSource):
         (column,) = self.label_columns
         return [[part.strip() for part in row[column].split("|") if part.strip()] for row in self.rows]
 
-    @property
-    def _lines(self) -> list[tuple[int, dict[str, str]]]:
-        return list(enumerate(self.rows, start=2))
-
     def _flag(self, row: dict[str, str], line: int, column: str) -> bool:
         if row[column] not in ("0", "1"):
-            raise InputError(f"{self.path}, line {line}: {column} must be 0 or 1, got {row[column]!r}")
+            raise self._at(line, f"{column} must be 0 or 1, got {row[column]!r}")
         return row[column] == "1"
 
     @cached_property
@@ -115,10 +137,7 @@ class Table(FileSource):
         """Kind of label."""
         if self._target is not None:
             return self._target
-        if len(self.label_columns) > 1 or any(len(labels) != 1 for labels in self._labels):
-            if len(self.label_columns) == 1 and not any(len(labels) > 1 for labels in self._labels):
-                line = 2 + next(row for row, labels in enumerate(self._labels) if not labels)
-                raise InputError(f"{self.path}, line {line}: the label is missing")
+        if len(self.label_columns) > 1 or any(len(labels) > 1 for labels in self._labels):
             return "multilabel"
         return "binary" if len(self.classes) == 2 else "multiclass"
 
@@ -130,15 +149,18 @@ class Table(FileSource):
         if len(self.label_columns) > 1:
             return tuple(self.label_columns)
         names = {name for labels in self._labels for name in labels}
-        numbers = all(name.isdigit() for name in names)
-        found = [str(n) for n in range(max(map(int, names)) + 1)] if numbers else sorted(names)
-        if len(found) < 2:
-            raise InputError(f"{self.path}: at least two classes are needed; found {', '.join(found) or 'none'}")
-        return tuple(found)
+        numbers = all(name.isdecimal() for name in names)
+        if self._target == "ordinal" and not numbers:
+            raise InputError(f"{self.path}: labels of an ordinal target that are not numbers need data.source.classes")
+        if len(names) < 2:
+            raise InputError(f"{self.path}: at least two classes are needed; found {', '.join(names) or 'none'}")
+        return tuple(sorted(names, key=int) if numbers else sorted(names))
 
     @cached_property
     def spec(self) -> Spec:
         """What images are like: from the table, and the first image where size or channels are open."""
+        if self.target == "binary" and len(self.classes) != 2:
+            raise InputError(f"{self.path}: a binary target has two classes; there are {', '.join(self.classes)}")
         channels, size = self.shape
         return Spec(channels, len(size), size, self.target, self.classes, modality=self.modality)
 
@@ -147,11 +169,9 @@ class Table(FileSource):
         """The table of cases."""
         import numpy as np
 
-        case = np.array([row[self.path_column] for row in self.rows])
-        by_row = self.subject_column in self.rows[0]
-        subject = np.array([row[self.subject_column] for row in self.rows]) if by_row else case
-        if by_row and (empty := np.flatnonzero(subject == "")).size:
-            raise InputError(f"{self.path}, line {empty[0] + 2}: the subject is missing")
+        subject = case = np.array([row[self.path_column] for row in self.rows])
+        if self.subject_column in self.rows[0]:
+            subject = np.array([self._subject(line, row) for line, row in self._lines])
         label = self._numbers()
         if self.split_column in self.rows[0]:
             split = np.array([self._split(line, row) for line, row in self._lines])
@@ -159,10 +179,15 @@ class Table(FileSource):
             split = by_subject(subject, label, fractions=self.fractions, seed=self.seed)
         return Cases(case=case, subject=subject, split=split, label=label)
 
+    def _subject(self, line: int, row: dict[str, str]) -> str:
+        if not row[self.subject_column]:
+            raise self._at(line, "the subject is missing")
+        return row[self.subject_column]
+
     def _split(self, line: int, row: dict[str, str]) -> str:
-        value = row[self.split_column].strip()
+        value = row[self.split_column]
         if value not in SPLITS:
-            raise InputError(f"{self.path}, line {line}: split must be {', '.join(SPLITS)}; got {value!r}")
+            raise self._at(line, f"split must be {', '.join(SPLITS)}; got {value!r}")
         return value
 
     def _numbers(self) -> NDArray[np.int64]:
@@ -170,10 +195,12 @@ class Table(FileSource):
 
         number_of = {name: number for number, name in enumerate(self.classes)}
         flags = np.zeros((len(self.rows), len(self.classes)), np.int64)
-        for row, labels in enumerate(self._labels):
+        for row, ((line, _), labels) in enumerate(zip(self._lines, self._labels, strict=True)):
+            if self.target != "multilabel" and len(labels) != 1:
+                found = " and ".join(labels)
+                raise self._at(line, f"expected one label, got {found}" if found else "the label is missing")
             for name in labels:
                 if name not in number_of:
-                    known = ", ".join(self.classes)
-                    raise InputError(f"{self.path}, line {row + 2}: label {name!r} is none of the classes {known}")
+                    raise self._at(line, f"label {name!r} is none of the classes {', '.join(self.classes)}")
                 flags[row, number_of[name]] = 1
         return flags if self.target == "multilabel" else flags.argmax(axis=1)

@@ -19,6 +19,7 @@ from fiducial.errors import InputError
 from fiducial.hardware import Hardware, build_trainer
 from fiducial.reports.progress import Progress
 from fiducial.runs import folder
+from fiducial.runs.profile import Profile
 from fiducial.tasks.base import Schedule, Task
 from fiducial.tracking import NullRun, Run
 
@@ -99,13 +100,22 @@ def build_callbacks(cfg: DictConfig, out: Path, run: Run | NullRun) -> list[pl.C
         goal=_contract(cfg.task).get("goal"),
         beforehand=run.flush,
     )
-    return [checkpoints, Progress(cfg.objective)]
+    profile = [Profile(out / folder.PROFILE, run)] if _is_profiled(cfg) else []
+    return [checkpoints, Progress(cfg.objective), *profile]
+
+
+def _is_profiled(cfg: DictConfig) -> bool:
+    return bool(cfg.trainer.get("profiler") == "pytorch")
 
 
 def trainer_for(
     cfg: DictConfig, out: Path, hardware: Hardware, *, logger: Logger | None, callbacks: list[pl.Callback]
 ) -> pl.Trainer:
     """Return the trainer of a run."""
+    arguments = OmegaConf.to_container(cfg.trainer, resolve=True)
+    assert isinstance(arguments, dict)
+    if _is_profiled(cfg):
+        del arguments["profiler"]  # Lightning's own leaves traces of single stages under names of its own
     return build_trainer(
         hardware,
         out=out,
@@ -113,7 +123,7 @@ def trainer_for(
         logger=logger,
         callbacks=callbacks,
         checkpoint_io=AtomicCheckpointIO(),
-        arguments=OmegaConf.to_container(cfg.trainer, resolve=True),  # type: ignore[arg-type]
+        arguments={str(name): value for name, value in arguments.items()},
     )
 
 

@@ -7,6 +7,8 @@
     predictions.csv   what it predicted for each test case
     scores.json       test scores with intervals
     figures/          pictures
+    profile/          of debug=profile: trace and operators of training steps
+    process-1.log     what process 1, 2, … of a data-parallel run printed, if it failed
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from fiducial.config import Composed, compose
 from fiducial.errors import InputError
 
 CONFIG, RECORD, SCORES, PREDICTIONS = "config.yaml", "run.json", "scores.json", "predictions.csv"
-CHECKPOINTS, FIGURES = "checkpoints", "figures"
+CHECKPOINTS, FIGURES, PROFILE = "checkpoints", "figures", "profile"
 
 
 @dataclass(frozen=True)

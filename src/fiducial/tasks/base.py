@@ -88,6 +88,13 @@ class Task(pl.LightningModule):
         self._scheduler_state: dict[str, Any] | None = None
         self._last_step = -1
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the current hook some 40 times a step; torch's own way to set an attribute is slow.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     # -- what a task defines ------------------------------------------------------------------------------
 
     @abstractmethod
@@ -154,7 +161,7 @@ class Task(pl.LightningModule):
         """Return this process's part of the loss of a batch, times the processes: gradients are averaged."""
         part = self._record(batch, "train")
         if self.device.type == "cpu" or batch_idx % STEPS_BETWEEN_LOSSES == 0:
-            self._refuse_nan(float(part.detach()), f"step {batch_idx}")
+            self._refuse_nan(float(part.detach()), "train", f", step {batch_idx + 1}")
         if self.logger is not None and self.trainer.global_step % STEPS_BETWEEN_LOSSES == 0:
             self.logger.log_metrics({"train/loss_step": float(part.detach())}, self.trainer.global_step)
         return part * self.trainer.world_size if self.trainer.world_size > 1 else part
@@ -174,10 +181,10 @@ class Task(pl.LightningModule):
         self._outputs[stage].add(row=batch["row"], **outputs)
         return part
 
-    def _refuse_nan(self, loss: float, where: str) -> None:
+    def _refuse_nan(self, loss: float, stage: Stage, where: str = "") -> None:
         if not math.isfinite(loss):
             raise InputError(
-                f"the training loss became {loss} in epoch {self.current_epoch + 1}, {where}. "
+                f"the {stage} loss became {loss} in epoch {self.current_epoch + 1}{where}. "
                 "A lower optimizer.lr, hardware.clip_norm=1, or full precision (hardware.precision=32-true) "
                 "usually prevents it; run again with debug=overfit to look closer"
             )
@@ -199,7 +206,6 @@ class Task(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training scores and learning rate; advance a schedule that counts epochs."""
         scores, _ = self._end("train")
-        self._refuse_nan(scores["train/loss"], "mean of all steps")
         self._log(scores)
         self._keep({"lr": float(self.trainer.optimizers[0].param_groups[0]["lr"])})
         if self._scheduler is not None and self.schedule and self.schedule.interval == "epoch":
@@ -219,8 +225,9 @@ class Task(pl.LightningModule):
         self.predictions = {name: values[order] for name, values in outputs.items()}
 
     def _end(self, stage: Stage) -> tuple[dict[str, float], dict[str, Tensor]]:
-        outputs = self._outputs[stage].join(self.device)
-        scores = {"loss": self._losses[stage].compute(self.device), **self.scores(outputs)}
+        outputs, loss = self._outputs[stage].join(self.device), self._losses[stage].compute(self.device)
+        self._refuse_nan(float(loss), stage)
+        scores = {"loss": loss, **self.scores(outputs)}
         return {f"{stage}/{name}": float(value) for name, value in scores.items()}, outputs
 
     def _log(self, scores: dict[str, float]) -> None:

@@ -72,4 +72,6 @@ def _draw(axes: Axes, counts: NDArray[np.int64], shares: NDArray[np.float64], fo
 
 def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     sums = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, sums, out=np.full(counts.shape, np.nan), where=sums > 0)
+    shares = np.full(counts.shape, np.nan)
+    np.divide(counts, sums, out=shares, where=sums > 0)
+    return shares

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
 from numpy.typing import ArrayLike, NDArray
 
 from fiducial.reports.figures.style import BLUE, GREY, LINES, short, styled, with_bounds
@@ -88,14 +89,14 @@ def _draw(curves: Sequence[_Curve], intervals: Mapping[str, Interval], num_cases
     return figure
 
 
-def _roc(axes: Axes, curve: _Curve, colour: str, line: str) -> None:
+def _roc(axes: Axes, curve: _Curve, colour: str, line: LineStyleType) -> None:
     from sklearn.metrics import roc_curve
 
     false_positive_rate, true_positive_rate, _ = roc_curve(curve.truth, curve.score)
     axes.plot(false_positive_rate, true_positive_rate, color=colour, linestyle=line)
 
 
-def _precision_recall(axes: Axes, curve: _Curve, colour: str, line: str) -> None:
+def _precision_recall(axes: Axes, curve: _Curve, colour: str, line: LineStyleType) -> None:
     from sklearn.metrics import precision_recall_curve
 
     precision, recall, _ = precision_recall_curve(curve.truth, curve.score)

@@ -68,7 +68,7 @@ def _pairs(probabilities: Floats, labels: NDArray[np.int64], target: str) -> tup
 def _diagram(axes: Axes, confidences: Floats, outcomes: Floats) -> None:
     bins = np.minimum((confidences * NUM_BINS).astype(np.int64), NUM_BINS - 1)
     counts, sums, hits = (
-        np.bincount(bins, weights=weights, minlength=NUM_BINS)
+        np.bincount(bins, weights=weights, minlength=NUM_BINS).astype(np.float64)
         for weights in (np.ones_like(confidences), confidences, outcomes)
     )
     used = counts > 0

@@ -7,29 +7,25 @@ from collections.abc import Callable
 from functools import wraps
 from itertools import product
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.typing import LineStyleType, RcKeyType
 
 from fiducial.statistics import Interval
 
 P = ParamSpec("P")
 
 # Okabe and Ito's palette, which people with any colour vision tell apart.
-BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#E69F00",
-    "#CC79A7",
-    "#56B4E9",
-)
+BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
+ORANGE, PURPLE, SKY = "#E69F00", "#CC79A7", "#56B4E9"
 COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)
-LINES = tuple((colour, line) for line, colour in product(("-", "--", ":"), COLOURS))
+STROKES: tuple[LineStyleType, ...] = ("-", "--", ":")
+LINES = tuple((colour, stroke) for stroke, colour in product(STROKES, COLOURS))
 GREY = "#767676"
 
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "figure.dpi": 100,
     "savefig.dpi": 100,
     "font.size": 11,

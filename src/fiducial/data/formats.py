@@ -1,0 +1,152 @@
+"""Kinds of image file: the stored values of one file as an array.
+
+Axes are in array order: rows then columns; for volumes slices, rows, columns, as the file stores them and as
+SimpleITK's `GetArrayFromImage` returns them. Nothing is reoriented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fiducial.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+SUFFIXES = (*PICTURES, ".tif", ".tiff", ".npy", ".nii", ".nii.gz", ".dcm")
+
+
+def decode(path: Path) -> NDArray[Any]:
+    """Return the stored values, `(channels, *spatial)`, in the file's own type; DICOM is rescaled (CT: HU).
+
+    Raises:
+        InputError: the file is missing, empty, damaged, or not an image.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such image")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the image file is empty")
+    try:
+        pixels = _reader_of(path)(path)
+    except InputError:
+        raise
+    except Exception as error:  # each library has errors of its own for a damaged file
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: the image cannot be read: {reason}") from error
+    if pixels.dtype.kind not in "biuf" or not pixels.size:
+        raise InputError(f"{path}: expected an image of numbers, got {pixels.dtype} of shape {pixels.shape[1:]}")
+    return pixels
+
+
+def _reader_of(path: Path) -> Callable[[Path], NDArray[Any]]:
+    name = path.name.lower()
+    if name.endswith(PICTURES):
+        return _picture
+    if name.endswith((".tif", ".tiff")):
+        return _tiff
+    if name.endswith(".npy"):
+        return _npy
+    if name.endswith((".nii", ".nii.gz")):
+        return _nifti
+    if name.endswith(".dcm") or _has_dicom_mark(path):
+        return _dicom
+    raise InputError(f"{path}: not a kind of image that is read; expected one of {', '.join(SUFFIXES)}")
+
+
+def _has_dicom_mark(path: Path) -> bool:
+    """Return whether a file is DICOM by its content: scanners often give no suffix."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _picture(path: Path) -> NDArray[Any]:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as image:
+        if image.format == "GIF" and getattr(image, "n_frames", 1) > 1:
+            raise InputError(f"{path}: expected one picture, got an animation of {getattr(image, 'n_frames', 0)}")
+        if image.mode in ("1", "L", "LA"):
+            return np.asarray(image.convert("L"))[None]
+        if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+            return np.asarray(image)[None]
+        return np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
+
+
+def _tiff(path: Path) -> NDArray[Any]:
+    import numpy as np
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        series, page = file.series[0], file.pages.first
+        pixels, axes, colormap = series.asarray(), series.axes, page.colormap
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * 255
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        pixels = np.iinfo(pixels.dtype).max - pixels
+    if page.photometric == tifffile.PHOTOMETRIC.PALETTE and colormap is not None:
+        return (colormap[:, pixels] >> 8).astype(np.uint8)  # the map's entries have 16 bits
+    colour = next((axes.index(letter) for letter in "SC" if letter in axes), None)
+    return pixels[None] if colour is None else np.moveaxis(pixels, colour, 0)[:3]
+
+
+def _npy(path: Path) -> NDArray[Any]:
+    import numpy as np
+
+    pixels: NDArray[Any] = np.load(path, allow_pickle=False)
+    return pixels[None]
+
+
+def _nifti(path: Path) -> NDArray[Any]:
+    import nibabel
+    import numpy as np
+
+    volume: Any = nibabel.load(path)
+    values: NDArray[Any] = np.asarray(volume.dataobj)  # (x, y, z)
+    while values.ndim > 2 and values.shape[-1] == 1:
+        values = values[..., 0]
+    return values.T[None]
+
+
+def _dicom(path: Path) -> NDArray[Any]:
+    import numpy as np
+    import pydicom
+    from pydicom.pixels.processing import apply_color_lut
+
+    dataset = pydicom.dcmread(path)
+    if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise InputError(f"{path}: this DICOM object has no pixel data")
+    pixels, kind = dataset.pixel_array, dataset.get("PhotometricInterpretation")
+    if kind == "PALETTE COLOR":
+        return np.moveaxis(apply_color_lut(pixels, dataset), -1, 0)
+    if dataset.get("SamplesPerPixel", 1) > 1:
+        return np.moveaxis(pixels, -1, 0)
+    if kind == "MONOCHROME1":  # low values are bright
+        pixels = (-1 if dataset.PixelRepresentation else 2**dataset.BitsStored - 1) - pixels
+    return _rescaled(pixels, dataset)[None]
+
+
+def _rescaled(pixels: NDArray[Any], dataset: Any) -> NDArray[Any]:
+    """Return stored values in the units of the modality (CT: HU); multi-frame objects may say how frame by frame."""
+    import numpy as np
+    from pydicom.pixels.processing import apply_modality_lut
+
+    if "ModalityLUTSequence" in dataset:
+        return np.asarray(apply_modality_lut(pixels, dataset))
+    groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    shared = dataset.get("SharedFunctionalGroupsSequence") or []
+    rules = [_slope_and_intercept(group) for group in groups if "PixelValueTransformationSequence" in group]
+    rules = rules or [_slope_and_intercept(group) for group in shared] or [_slope_and_intercept(dataset)]
+    if all(rule == (1.0, 0.0) for rule in rules):
+        return pixels
+    per_frame = (-1, *[1] * (pixels.ndim - 1)) if len(rules) > 1 else (-1,)
+    slope, intercept = (np.array(column).reshape(per_frame) for column in zip(*rules, strict=True))
+    return np.asarray(pixels * slope + intercept)
+
+
+def _slope_and_intercept(dataset: Any) -> tuple[float, float]:
+    rule = dataset["PixelValueTransformationSequence"][0] if "PixelValueTransformationSequence" in dataset else dataset
+    return float(rule.get("RescaleSlope", 1)), float(rule.get("RescaleIntercept", 0))

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+
+from fiducial.data.sampler import BatchSampler, Portion, batch_sizes, epoch_order
+
+ROWS = torch.arange(100, 153)  # 53 cases, the row numbers of which do not start at 0
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4])
+@pytest.mark.parametrize("batch_size", [4, 7, 10, 13, 53, 60])
+@pytest.mark.parametrize("order", ["listed", "shuffled", "fixed"])
+def test_every_case_once(world_size: int, batch_size: int, order: str) -> None:
+    samplers = [
+        BatchSampler(ROWS, batch_size, order=order, rank=rank, world_size=world_size) for rank in range(world_size)
+    ]
+    portions = [list(sampler) for sampler in samplers]
+    assert len({len(part) for part in portions} | {len(sampler) for sampler in samplers}) == 1
+    rows = [row for part in portions for portion in part for row in portion]
+    assert sorted(rows) == ROWS.tolist()
+    for step, batch in enumerate(zip(*portions, strict=True)):
+        assert min(len(portion) for portion in batch) >= 1, "every process takes part in every batch"
+        sizes = [len(portion) for portion in batch]
+        assert max(sizes) - min(sizes) <= 1
+        assert {(portion.step, portion.size) for portion in batch} == {(step, sum(sizes))}
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 4])
+def test_batches_hold_the_same_cases_on_any_number_of_processes(world_size: int) -> None:
+    one = list(BatchSampler(ROWS, 12, order="shuffled", seed=3))
+    several = zip(
+        *(BatchSampler(ROWS, 12, order="shuffled", seed=3, rank=r, world_size=world_size) for r in range(world_size)),
+        strict=True,
+    )
+    for whole, parts in zip(one, several, strict=True):
+        assert sorted(whole) == sorted(row for part in parts for row in part)
+
+
+@pytest.mark.parametrize(
+    ("cases", "batch_size", "world_size", "expected"),
+    [
+        (10, 4, 1, [4, 4, 2]),
+        (8, 4, 2, [4, 4]),
+        (9, 4, 1, [4, 4, 1]),
+        (9, 4, 2, [4, 5]),
+        (11, 4, 4, [4, 7]),
+        (3, 8, 2, [3]),
+        (5, 5, 4, [5]),
+    ],
+)
+def test_a_remainder_too_small_joins_the_last_batch(
+    cases: int, batch_size: int, world_size: int, expected: list[int]
+) -> None:
+    assert batch_sizes(cases, batch_size, world_size) == expected
+
+
+def test_order_follows_from_seed_and_epoch() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        return epoch_order(ROWS, "shuffled", seed=seed, epoch=epoch).tolist()
+
+    assert order(0, 0) == order(0, 0)
+    assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+def test_fixed_order_is_shuffled_and_the_same_in_every_epoch() -> None:
+    orders = [epoch_order(ROWS, "fixed", seed=1, epoch=epoch).tolist() for epoch in range(3)]
+    assert orders[0] == orders[1] == orders[2]
+    assert orders[0] != ROWS.tolist()
+
+
+def test_balanced_draws_by_weight() -> None:
+    weights = torch.tensor([1.0] * 50 + [9.0] * 3)
+    drawn = torch.cat([epoch_order(ROWS, "balanced", weights=weights, epoch=epoch) for epoch in range(200)])
+    expected = 27 / (50 + 27)
+    assert (drawn >= 150).float().mean().item() == pytest.approx(expected, abs=0.02)
+
+
+def test_portions_survive_the_way_to_a_worker() -> None:
+    portion = pickle.loads(pickle.dumps(Portion([3, 4], epoch=5, step=6, size=7)))
+    assert (list(portion), portion.epoch, portion.step, portion.size) == ([3, 4], 5, 6, 7)
+
+
+def test_epoch_is_asked_for_when_it_begins() -> None:
+    epochs = iter([4, 5])
+    sampler = BatchSampler(ROWS, 53, order="shuffled", epoch=lambda: next(epochs))
+    first, second = list(sampler)[0], list(sampler)[0]
+    assert isinstance(first, Portion)
+    assert isinstance(second, Portion)
+    assert (first.epoch, second.epoch) == (4, 5)
+    assert first == epoch_order(ROWS, "shuffled", epoch=4).tolist()

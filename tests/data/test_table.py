@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+from PIL import Image
+
+from fiducial.data.table import Table
+from fiducial.errors import InputError
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Any:
+    """Write a CSV beside six pictures, grey 0 to 5, and read it."""
+    for grey in range(6):
+        Image.fromarray(np.full((3, 3), grey, np.uint8)).save(tmp_path / f"{grey}.png")
+
+    def read(text: str | bytes, **options: Any) -> Table:
+        path = tmp_path / "table.csv"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return Table(path=path, **options)
+
+    return read
+
+
+def lines(header: str, *values: str) -> str:
+    return "\n".join([header, *(f"{number}.png,{value}" for number, value in enumerate(values))]) + "\n"
+
+
+def test_all_columns_as_pandas_wrote_them(table: Any, tmp_path: Path) -> None:
+    frame = pandas.DataFrame(
+        {
+            "split": ["test", "train", "train", "val"],
+            "subject": ["Müller, A.", 'the "second"', 'the "second"', "c"],
+            "path": ["0.png", str(tmp_path / "1.png"), "2.png", "3.png"],
+            "label": ["well", "ill", "well", "ill"],
+            "age": [1, 2, 3, 4],
+        }
+    )
+    source = table(frame.to_csv(index=False))
+    cases = source.cases
+    assert cases.case.tolist() == frame["path"].tolist()
+    assert cases.subject.tolist() == frame["subject"].tolist()
+    assert cases.split.tolist() == frame["split"].tolist()
+    assert source.spec.classes == ("ill", "well")
+    assert cases.label.tolist() == [1, 0, 1, 0]
+    assert source.spec.target == "binary"
+    assert [int(source.read(row).max()) for row in range(4)] == [0, 1, 2, 3]  # paths relative and absolute
+
+
+def test_byte_order_mark_and_windows_line_ends(table: Any) -> None:
+    source = table(b"\xef\xbb\xbfpath,label\r\n0.png, a\r\n\r\n1.png,b \r\n2.png,c\r\n")
+    assert source.spec.classes == ("a", "b", "c")
+    assert source.cases.label.tolist() == [0, 1, 2]
+    assert source.spec.target == "multiclass"
+
+
+def test_numbers_are_sorted_as_numbers(table: Any) -> None:
+    source = table(lines("path,label", "10", "2", "1", "10"))
+    assert source.spec.classes == ("1", "2", "10")
+    assert source.cases.label.tolist() == [2, 1, 0, 2]
+    assert table(lines("path,label", "0", "1", "2"), target="ordinal").spec.target == "ordinal"
+
+
+def test_given_classes_set_the_order(table: Any) -> None:
+    source = table(lines("path,label", "low", "high", "mid"), classes=["low", "mid", "high"], target="ordinal")
+    assert source.cases.label.tolist() == [0, 2, 1]
+
+
+def test_several_labels_in_one_column(table: Any) -> None:
+    source = table(lines("path,label", "mass|fluid", "fluid", "", "mass | node"))
+    assert source.spec.target == "multilabel"
+    assert source.spec.classes == ("fluid", "mass", "node")
+    np.testing.assert_array_equal(source.cases.label, [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 1]])
+
+
+def test_several_columns_of_flags(table: Any) -> None:
+    source = table(lines("path,mass,fluid", "1,0", "0,0", "1,1"), label_column=["mass", "fluid"])
+    assert source.spec.target == "multilabel"
+    assert source.spec.classes == ("mass", "fluid")
+    np.testing.assert_array_equal(source.cases.label, [[1, 0], [0, 0], [1, 1]])
+
+
+def test_other_column_names_and_a_draw_by_subject(table: Any) -> None:
+    text = "file,kind,patient,part\n" + "".join(f"{n}.png,{'ab'[n % 2]},p{n // 2},train\n" for n in range(6))
+    names = {"path_column": "file", "label_column": "kind", "subject_column": "patient"}
+    cases = table(text, **names).cases
+    assert cases.subject.tolist() == ["p0", "p0", "p1", "p1", "p2", "p2"]
+    assert (cases.split[::2] == cases.split[1::2]).all()
+    assert set(table(text, **names, split_column="part").cases.split) == {"train"}
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("path,lable\n0.png,a\n", {}, r"table\.csv: there is no column 'label'; did you mean lable\? .*path, lable"),
+        ("", {}, "there is no column 'path' .*there are: none"),
+        (lines("path,label", "a"), {"subject_column": "patient"}, "there is no column 'patient'"),
+        (lines("path,label", "a"), {"split_column": "fold"}, "there is no column 'fold'"),
+        ("path,label,label\n0.png,a,b\n", {}, "there are two of label"),
+        ("path,label\n", {}, "no line but its header"),
+        ("path,label\n0.png,a\n1.png\n", {}, "line 3: expected 2 values"),
+        ("path,label\n0.png,a,b\n", {}, "line 2: expected 2 values"),
+        ('path,label\n0.png,"a\n', {}, "expected a CSV file in UTF-8"),
+        ("path,label\n0.png,é\n".encode("latin-1"), {}, "expected a CSV file in UTF-8"),
+        ("path,label\n0.png,a\n,b\n", {}, "line 3: the path is missing"),
+        ('path,label\n0.png,"a\nb"\n\n1.png,c\n2.png,\n', {}, "line 6: the label is missing"),
+        (lines("path,label", "a", "", "b"), {}, "line 3: the label is missing"),
+        (lines("path,label", "a", "b|c"), {"target": "multiclass"}, "line 3: expected one label, got b and c"),
+        (lines("path,label", "a", "b", "c"), {"classes": ["a", "b"]}, "line 4: label 'c' is none of the classes a, b"),
+        (lines("path,label", "a", "a"), {}, "at least two classes are needed; found a"),
+        (lines("path,label", "", ""), {}, "at least two classes are needed; found none"),
+        (lines("path,label", "a", "b", "c"), {"target": "binary"}, "a binary target has two classes; there are a, b, c"),
+        (lines("path,label", "lo", "hi"), {"target": "ordinal"}, r"not numbers need data\.source\.classes"),
+        (lines("path,a,b", "1,0", "yes,0"), {"label_column": ["a", "b"]}, "line 3: a must be 0 or 1, got 'yes'"),
+        (lines("path,label,subject", "a,p", "b, "), {}, "line 3: the subject is missing"),
+        (lines("path,label,split", "a,train", "b,valid"), {}, "line 3: split must be train, val, test; got 'valid'"),
+    ],
+)
+def test_what_cannot_be_used_is_told_with_its_line(
+    table: Any, text: str | bytes, options: dict[str, Any], message: str
+) -> None:
+    source = table(text, **options)
+    with pytest.raises(InputError, match=message):
+        _ = source.files, source.spec, source.cases
+
+
+def test_bad_target_and_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"got multi_label; did you mean multilabel\?"):
+        Table(path="t.csv", target="multi_label")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="there is no .*nowhere.csv"):
+        _ = Table(path=tmp_path / "nowhere.csv").cases
+
+
+@pytest.mark.parametrize("pack", [True, False])
+def test_missing_image_is_named_with_its_case(table: Any, tmp_path: Path, pack: bool) -> None:
+    source = table(lines("path,label", "a", "b") + "gone.png,b\n", cache=tmp_path / "cache", pack=pack)
+    with pytest.raises(InputError, match=r"case gone\.png: .*there is no .*"):
+        source.read(2)

@@ -1,0 +1,75 @@
+"""`fiducial predict` gives for image files what the run gave for the same images as test cases."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fiducial.cli.command import run
+from fiducial.errors import InputError
+from fiducial.reports.predictions import read_predictions
+
+SETTINGS = ("data=table", "data.source.size=[16,16]", "data.source.policy=fit", "epochs=1", "objective=val/loss")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Grey images of different sizes; bright ones are of class b."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    path = tmp_path / "table.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "split"])
+        for split, count in (("train", 12), ("val", 4), ("test", 6)):
+            for number in range(count):
+                pixels = draw.integers(0, 128, draw.integers(12, 30, 2)) + 100 * (number % 2)
+                name = f"images/{split}_{number}.png"
+                Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / name)
+                writer.writerow([name, "ab"[number % 2], split])
+    return path
+
+
+@pytest.fixture
+def trained(tmp_path: Path, table: Path) -> Path:
+    place = tmp_path / "outputs"
+    options = ("model=lenet", "model.kernel_size=3", "hardware=cpu", "hardware.threads=1", "tracking=none")
+    assert run("train", [*SETTINGS, *options, f"data.source.path={table}", f"outputs={place}"]) == 0
+    (out,) = place.glob("runs/*/*")
+    return out
+
+
+@pytest.mark.slow
+def test_files_and_test_cases_agree(trained: Path, table: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.csv"
+    assert run("predict", [str(trained), str(table.parent / "images"), "--to", str(target)]) == 0
+    found = pd.read_csv(target)
+    assert len(found) == 22
+    recorded = read_predictions(trained / "predictions.csv")
+    of_file = {Path(name).name: row for name, row in zip(found["file"], found[["p a", "p b"]].to_numpy(), strict=True)}
+    for case, probabilities in zip(recorded.case, recorded.probabilities, strict=True):
+        np.testing.assert_allclose(of_file[Path(case).name], probabilities, atol=1e-6)
+    called = found[["p a", "p b"]].to_numpy().argmax(axis=1)
+    assert found["predicted"].tolist() == ["ab"[number] for number in called]
+
+
+@pytest.mark.slow
+def test_what_cannot_be_predicted(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        run("predict", [str(trained), str(tmp_path / "missing.png")])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="has no image"):
+        run("predict", [str(trained), str(tmp_path / "empty")])
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n")
+    with pytest.raises(InputError, match=r"broken\.png: the image cannot be read"):
+        run("predict", [str(trained), str(broken)])
+    (trained / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(InputError, match=r"no checkpoint best\.ckpt"):
+        run("predict", [str(trained), str(broken)])
