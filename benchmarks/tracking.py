@@ -26,7 +26,6 @@ def train(tracking: str, epochs: int) -> dict[str, float]:
     import pytorch_lightning as pl
 
     from fiducial.config import compose
-    from fiducial.config.composition import identity
     from fiducial.runs import build, folder
     from fiducial.runs import train as module
 
@@ -42,7 +41,7 @@ def train(tracking: str, epochs: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as outputs:
         settings = ["hardware=cpu", "hardware.threads=1", f"epochs={epochs}", "data.source.num_subjects=2000"]
         composed = compose([*settings, f"tracking={tracking}", f"outputs={outputs}"])
-        out = folder.create(composed, identity(composed.resolved()))
+        out = folder.create(composed, composed.identity())
         module.train(folder.config(out), out)
         assert Path(out, folder.SCORES).is_file()
     return {"wall": clock.end[0] - clock.begin[0], "cpu": clock.end[1] - clock.begin[1]}

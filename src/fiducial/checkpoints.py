@@ -186,7 +186,8 @@ class Checkpoints(Checkpoint):
         value = metrics[self.objective]
         if value != value:
             raise InputError(
-                f"objective={self.objective} is undefined in epoch {trainer.current_epoch + 1}: {_why(self.objective)}"
+                f"objective={self.objective} is undefined in epoch {trainer.current_epoch + 1}: a score over cases of "
+                "one class has no value. Use objective=val/loss, or a validation split that holds every class"
             )
         return value
 
@@ -194,15 +195,6 @@ class Checkpoints(Checkpoint):
         if self.best_value is None:
             return True
         return value < self.best_value if lower_is_better(self.objective) else value > self.best_value
-
-
-def _why(objective: str) -> str:
-    if lower_is_better(objective):
-        return "the network's outputs became NaN. A lower optimizer.lr or hardware.clip_norm=1 usually prevents it"
-    return (
-        "a score over cases of one class has no value. "
-        "Use objective=val/loss, or a validation split that holds every class"
-    )
 
 
 def _link(source: Path, target: Path) -> None:

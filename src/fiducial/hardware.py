@@ -205,7 +205,10 @@ def build_trainer(
         "enable_model_summary": False,
         "enable_progress_bar": any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
     }
-    return pl.Trainer(**{**decided, **arguments})
+    trainer = pl.Trainer(**{**decided, **arguments})
+    # Signals are `track`'s business: in several processes Lightning's handler waits for all others, which can wait for it.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
 def _strategy(hardware: Hardware) -> str | Strategy:

@@ -115,7 +115,7 @@ def test_command_line_wins_over_a_preset() -> None:
 def test_debug_preset_lies_over_the_experiment() -> None:
     composed = compose(["experiment=medmnist_resnet18", "debug=overfit"])
     assert composed.choices["scheduler"] == "none"
-    assert composed.cfg.trainer.overfit_batches == 1
+    assert composed.cfg.trainer.limit_train_batches == 1
     assert composed.cfg.data.batch_size == 128
 
 

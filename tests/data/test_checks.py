@@ -53,6 +53,7 @@ def test_flags_other_than_0_and_1_are_refused() -> None:
 
 def test_five_offenders_are_named_and_the_rest_counted() -> None:
     split = np.array(["train", "val", "test"] * 8)
-    many = Cases(np.array([f"c{n:02d}" for n in range(24)]), np.repeat([f"s{n}" for n in range(8)], 3), split, split == "")
+    case, subject = np.array([f"c{n:02d}" for n in range(24)]), np.repeat([f"s{n}" for n in range(8)], 3)
+    many = Cases(case=case, subject=subject, split=split, label=np.zeros(24, int))
     with pytest.raises(InputError, match=r"s4 \(train, val, test\) and 3 more$"):
         check(many, SPEC)

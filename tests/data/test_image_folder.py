@@ -90,7 +90,7 @@ def test_options_are_checked_at_once(root: Path, options: dict[str, Any], messag
 
 
 def test_bad_folders(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="must be a folder of images; .*nowhere is not one"):
+    with pytest.raises(InputError, match=r"must be a folder of images; .*nowhere is not one"):
         ImageFolder(root=root / "nowhere")
     with pytest.raises(InputError, match="at least two classes; found: none"):
         _ = ImageFolder(root=root / "b_ill").classes

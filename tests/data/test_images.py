@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813  the name it goes by
 from PIL import Image
 
 from fiducial.data.images import check_options, read_image
@@ -117,7 +117,7 @@ def test_channels(tmp_path: Path) -> None:
 
 
 def test_number_of_axes_must_be_that_of_the_source(npy: Any) -> None:
-    with pytest.raises(InputError, match="expected 2 spatial axes, as in data.spec.size, got 3"):
+    with pytest.raises(InputError, match=r"expected 2 spatial axes, as in data\.spec\.size, got 3"):
         npy(np.zeros((2, 2, 2), np.uint8), size=(2, 2))
 
 

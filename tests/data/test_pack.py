@@ -86,7 +86,7 @@ def test_key_does_not_depend_on_where_the_folder_is(tmp_path: Path) -> None:
 
 
 def test_key_of_a_missing_file_names_its_case(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="case x/gone.png: there is no image .*gone.png"):
+    with pytest.raises(InputError, match=r"case x/gone\.png: there is no image .*gone\.png"):
         key_of([tmp_path / "x" / "gone.png"], tmp_path, {})
 
 
@@ -110,7 +110,7 @@ def test_disk_that_fills_up_meanwhile_is_told(tmp_path: Path, monkeypatch: pytes
 
 def test_cache_that_cannot_be_a_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(InputError, match="cannot be written .*set cache_dir"):
+    with pytest.raises(InputError, match=r"cannot be written .*set cache_dir"):
         packed(FILES, "key", lambda index: PIXELS[index], (1, 5, 4), tmp_path / "cache")
 
 

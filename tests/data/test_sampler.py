@@ -5,56 +5,38 @@ import pickle
 import pytest
 import torch
 
-from fiducial.data.sampler import BatchSampler, Portion, batch_sizes, epoch_order
+from fiducial.data.sampler import BatchSampler, Portion, epoch_order
 
 ROWS = torch.arange(100, 153)  # 53 cases, the row numbers of which do not start at 0
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4])
-@pytest.mark.parametrize("batch_size", [4, 7, 10, 13, 53, 60])
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 7, 10, 13, 52, 53, 60])
 @pytest.mark.parametrize("order", ["listed", "shuffled", "fixed"])
-def test_every_case_once(world_size: int, batch_size: int, order: str) -> None:
+def test_every_case_counts_once(world_size: int, batch_size: int, order: str) -> None:
     samplers = [
         BatchSampler(ROWS, batch_size, order=order, rank=rank, world_size=world_size) for rank in range(world_size)
     ]
     portions = [list(sampler) for sampler in samplers]
-    assert len({len(part) for part in portions} | {len(sampler) for sampler in samplers}) == 1
-    rows = [row for part in portions for portion in part for row in portion]
+    assert {len(part) for part in portions} | {len(sampler) for sampler in samplers} == {-(-53 // batch_size)}
+    rows = [row for part in portions for portion in part for row in portion[: portion.count]]
     assert sorted(rows) == ROWS.tolist()
     for step, batch in enumerate(zip(*portions, strict=True)):
         assert min(len(portion) for portion in batch) >= 1, "every process takes part in every batch"
-        sizes = [len(portion) for portion in batch]
-        assert max(sizes) - min(sizes) <= 1
-        assert {(portion.step, portion.size) for portion in batch} == {(step, sum(sizes))}
+        counts = [portion.count for portion in batch]
+        assert max(counts) - min(counts) <= 1
+        assert {(portion.step, portion.size) for portion in batch} == {(step, sum(counts))}
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 4])
-def test_batches_hold_the_same_cases_on_any_number_of_processes(world_size: int) -> None:
-    one = list(BatchSampler(ROWS, 12, order="shuffled", seed=3))
-    several = zip(
-        *(BatchSampler(ROWS, 12, order="shuffled", seed=3, rank=r, world_size=world_size) for r in range(world_size)),
-        strict=True,
-    )
-    for whole, parts in zip(one, several, strict=True):
-        assert sorted(whole) == sorted(row for part in parts for row in part)
+@pytest.mark.parametrize("batch_size", [1, 4, 13, 52])
+def test_batches_hold_the_same_cases_on_any_number_of_processes(world_size: int, batch_size: int) -> None:
+    def batches(rank: int, world_size: int) -> BatchSampler:
+        return BatchSampler(ROWS, batch_size, order="shuffled", seed=3, rank=rank, world_size=world_size)
 
-
-@pytest.mark.parametrize(
-    ("cases", "batch_size", "world_size", "expected"),
-    [
-        (10, 4, 1, [4, 4, 2]),
-        (8, 4, 2, [4, 4]),
-        (9, 4, 1, [4, 4, 1]),
-        (9, 4, 2, [4, 5]),
-        (11, 4, 4, [4, 7]),
-        (3, 8, 2, [3]),
-        (5, 5, 4, [5]),
-    ],
-)
-def test_a_remainder_too_small_joins_the_last_batch(
-    cases: int, batch_size: int, world_size: int, expected: list[int]
-) -> None:
-    assert batch_sizes(cases, batch_size, world_size) == expected
+    several = zip(*(batches(rank, world_size) for rank in range(world_size)), strict=True)
+    for whole, parts in zip(batches(0, 1), several, strict=True):
+        assert sorted(whole) == sorted(row for part in parts for row in part[: part.count])
 
 
 def test_order_follows_from_seed_and_epoch() -> None:
@@ -79,8 +61,9 @@ def test_balanced_draws_by_weight() -> None:
 
 
 def test_portions_survive_the_way_to_a_worker() -> None:
-    portion = pickle.loads(pickle.dumps(Portion([3, 4], epoch=5, step=6, size=7)))
-    assert (list(portion), portion.epoch, portion.step, portion.size) == ([3, 4], 5, 6, 7)
+    portion = pickle.loads(pickle.dumps(Portion([3, 4], epoch=5, step=6, size=7, count=2)))
+    assert list(portion) == [3, 4]
+    assert vars(portion) == {"epoch": 5, "step": 6, "size": 7, "count": 2}
 
 
 def test_epoch_is_asked_for_when_it_begins() -> None:

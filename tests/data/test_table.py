@@ -113,7 +113,11 @@ def test_other_column_names_and_a_draw_by_subject(table: Any) -> None:
         (lines("path,label", "a", "b", "c"), {"classes": ["a", "b"]}, "line 4: label 'c' is none of the classes a, b"),
         (lines("path,label", "a", "a"), {}, "at least two classes are needed; found a"),
         (lines("path,label", "", ""), {}, "at least two classes are needed; found none"),
-        (lines("path,label", "a", "b", "c"), {"target": "binary"}, "a binary target has two classes; there are a, b, c"),
+        (
+            lines("path,label", "a", "b", "c"),
+            {"target": "binary"},
+            "target has two classes; there are a, b, c",
+        ),
         (lines("path,label", "lo", "hi"), {"target": "ordinal"}, r"not numbers need data\.source\.classes"),
         (lines("path,a,b", "1,0", "yes,0"), {"label_column": ["a", "b"]}, "line 3: a must be 0 or 1, got 'yes'"),
         (lines("path,label,subject", "a,p", "b, "), {}, "line 3: the subject is missing"),
@@ -131,7 +135,7 @@ def test_what_cannot_be_used_is_told_with_its_line(
 def test_bad_target_and_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"got multi_label; did you mean multilabel\?"):
         Table(path="t.csv", target="multi_label")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="there is no .*nowhere.csv"):
+    with pytest.raises(InputError, match=r"there is no .*nowhere\.csv"):
         _ = Table(path=tmp_path / "nowhere.csv").cases
 
 

@@ -91,6 +91,6 @@ def tags() -> Callable[[Path], dict[str, str]]:
 @pytest.fixture
 def status() -> Callable[[Path], str]:
     def status(out: Path) -> str:
-        return [str(event["status"]) for event in journal(out) if event["event"] == "status"][-1]
+        return ["RUNNING", *(str(event["status"]) for event in journal(out) if event["event"] == "status")][-1]
 
     return status

@@ -30,8 +30,7 @@ def check_fit(cfg: DictConfig, choices: Mapping[str, str], groups: Groups) -> No
     for group, choice in choices.items():
         for path, condition in unmet(cfg, group):
             other = path.partition(".")[0]
-            others = [option for option in groups.options(group) if option != choice]
-            fitting = [option for option in others if _would_fit(cfg, group, option, groups)]
+            fitting = [option for option in _fitting(cfg, group, groups) if option != choice]
             raise InputError(
                 f"{group}={choice} needs {path} to be {_text(condition)}; "
                 f"{other}={choices.get(other, '…')} gives {_plain(OmegaConf.select(cfg, path))}. "
@@ -48,10 +47,13 @@ def unmet(cfg: DictConfig, group: str) -> Iterator[tuple[str, Any]]:
             yield str(path), condition
 
 
-def _would_fit(cfg: DictConfig, group: str, option: str, groups: Groups) -> bool:
-    trial = OmegaConf.masked_copy(cfg, [str(key) for key in cfg])
-    trial[group] = groups.content(group, option)
-    return not any(unmet(trial, group))
+def _fitting(cfg: DictConfig, group: str, groups: Groups) -> Iterator[str]:
+    """Yield the options of a group that would fit everything else."""
+    trial = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != group])
+    for option in groups.options(group):
+        trial[group] = groups.content(group, option)
+        if not any(unmet(trial, group)):
+            yield option
 
 
 def _holds(condition: Any, actual: Any) -> bool:

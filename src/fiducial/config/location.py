@@ -65,9 +65,7 @@ class Groups:
 
     def content(self, group: str, option: str) -> dict[str, Any]:
         """Return what an option's file says, over what the base in its defaults list says."""
-        import yaml
-
-        own = yaml.safe_load(self.path(group, option).read_text(encoding="utf-8")) or {}
+        own = _read(self.path(group, option))
         content: dict[str, Any] = {}
         for base in own.pop("defaults", []):
             if isinstance(base, str) and base != "_self_":
@@ -76,24 +74,28 @@ class Groups:
 
     def picks(self, group: str, option: str) -> dict[str, str]:
         """Return the options of other groups that an option's file picks."""
-        import yaml
-
-        content = yaml.safe_load(self.path(group, option).read_text(encoding="utf-8")) or {}
-        entries = [entry for entry in content.get("defaults", []) if isinstance(entry, dict)]
+        defaults = _read(self.path(group, option)).get("defaults", [])
+        entries = [entry for entry in defaults if isinstance(entry, dict)]
         picked = {key.removeprefix("override").strip(" /"): name for entry in entries for key, name in entry.items()}
         return {key.partition("@")[0]: name for key, name in picked.items()}
 
     def default(self, group: str) -> str | None:
         """Return the option that is taken when none is picked."""
-        import yaml
-
         root = next(file for folder in self.folders if (file := folder / f"{ROOT}.yaml").is_file())
-        entries = yaml.safe_load(root.read_text(encoding="utf-8"))["defaults"]
+        entries = _read(root)["defaults"]
         return next((entry[group] for entry in entries if isinstance(entry, dict) and group in entry), None)
 
     def all(self) -> dict[str, list[str]]:
         """Return every group with its options."""
         return {group: self.options(group) for group in GROUPS}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is there
+    content: dict[str, Any] = yaml.load(file.read_bytes(), Loader=loader) or {}
+    return content
 
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

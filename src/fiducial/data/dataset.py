@@ -21,8 +21,8 @@ class CaseDataset(Dataset[Batch | InputError]):
     """Read whole batches of a source: one gather where all pixels are one array, else case by case.
 
     An item is a batch: `image` (batch, channels, *spatial) uint8 or float32, `label`, `row` (batch,) the
-    number of each case in the source's table, for sequences `length` (batch,) in frames, and `epoch`, `step`
-    and `size`, see `Portion`. An image that cannot be used gives an InputError in the batch's place: raised
+    number of each case in the source's table, for sequences `length` (batch,) in frames, and `epoch`, `step`,
+    `size` and `count`, see `Portion`. An image that cannot be used gives an InputError in the batch's place: raised
     in a loader's worker, it would arrive as a stack trace.
     """
 
@@ -39,14 +39,13 @@ class CaseDataset(Dataset[Batch | InputError]):
         return self.__getitems__([row])
 
     def __getitems__(self, rows: list[int]) -> Batch | InputError:
-        portion = rows if isinstance(rows, Portion) else Portion(rows)
+        portion = rows if isinstance(rows, Portion) else Portion(rows, size=len(rows), count=len(rows))
         index = torch.tensor(portion)
         try:
             images = self._images(portion)
         except InputError as error:
             return error
-        facts = {"epoch": portion.epoch, "step": portion.step, "size": portion.size}
-        return {"row": index, "label": self.labels[index], **facts, **images}
+        return {"row": index, "label": self.labels[index], **vars(portion), **images}
 
     def _images(self, rows: list[int]) -> dict[str, Tensor]:
         if self.pixels is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -141,9 +142,10 @@ class MedMNIST(Source):
         import numpy as np
 
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            # Opened here: NumPy leaves a damaged file open.
+            with self.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 return np.asarray(file[key])
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{self.path}: cannot read {key}: {error}") from error
 
     def fingerprint(self) -> Mapping[str, str]:

@@ -131,21 +131,19 @@ class DataModule(pl.LightningDataModule):
         return max(self._first_epoch, done)
 
     def _loader(self, split: str, **options: Any) -> DataLoader[Any]:
-        rows, size = self.rows(split), self.batch_size
-        size = len(self.rows("train")) if size == "full" else int(size)
-        world_size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        if min(len(rows), size) < world_size:
-            raise InputError(
-                f"{world_size} processes need a case each in every batch; the {split} split has {len(rows)} cases, "
-                f"data.batch_size={self.batch_size}"
-            )
+        sampler = BatchSampler(
+            self.rows(split),
+            len(self.rows("train")) if self.batch_size == "full" else int(self.batch_size),
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+            **options,
+        )
         assert self.dataset is not None
         workers = self._workers(self.dataset)
         return DataLoader(
             self.dataset,
-            batch_sampler=BatchSampler(
-                rows, size, seed=self.seed, rank=rank, world_size=world_size, **options
-            ),
+            batch_sampler=sampler,
             collate_fn=_unchanged,
             num_workers=workers,
             persistent_workers=workers > 0,

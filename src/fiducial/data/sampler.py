@@ -21,13 +21,19 @@ class Portion(list[int]):
         epoch: number of the epoch.
         step: number of the batch in it.
         size: cases in the batch, all processes together.
+        count: how many of the rows count; 0 where a batch has too few cases for all processes, and this one
+            takes part with a row that does not count.
     """
 
-    def __init__(
-        self, rows: Sequence[int], *, epoch: int = 0, step: int = 0, size: int | None = None
-    ) -> None:
+    def __init__(self, rows: Sequence[int], *, epoch: int = 0, step: int = 0, size: int = 0, count: int = 0) -> None:
         super().__init__(rows)
-        self.epoch, self.step, self.size = epoch, step, len(rows) if size is None else size
+        self.epoch, self.step, self.size, self.count = epoch, step, size, count
+
+    @classmethod
+    def of(cls, batch: Int[Tensor, " cases"], *, epoch: int, step: int, rank: int, world_size: int) -> Portion:
+        """Return what process `rank` takes of a batch: rows rank, rank + world_size, …"""
+        rows = batch[rank::world_size].tolist()
+        return cls(rows or batch[:1].tolist(), epoch=epoch, step=step, size=len(batch), count=len(rows))
 
 
 def epoch_order(
@@ -52,26 +58,14 @@ def epoch_order(
     return rows[torch.randperm(len(rows), generator=draw)]
 
 
-def batch_sizes(cases: int, batch_size: int, world_size: int) -> list[int]:
-    """Cut an epoch into batches of `batch_size`; a remainder too small for all processes joins the last.
-
-    Every process takes part in every batch and every case occurs once, so that metrics need no correction.
-    """
-    full, rest = divmod(cases, batch_size)
-    sizes = [batch_size] * full
-    if sizes and 0 < rest < world_size:
-        sizes[-1] += rest
-    elif rest:
-        sizes.append(rest)
-    return sizes
-
-
 class BatchSampler(Sampler[list[int]]):
-    """Give this process its portion of each batch: rows rank, rank + world_size, …
+    """Give this process its portion of each batch.
+
+    Batches are the same on any number of processes; every process takes part in each, and each case counts once.
 
     Args:
-        rows: row numbers of the cases of one split, at least one for each process.
-        batch_size: cases in a batch, all processes together, at least one for each process.
+        rows: row numbers of the cases of one split.
+        batch_size: cases in a batch, all processes together.
         order: "listed" as in the table, "shuffled", "balanced" by weights, or "fixed".
         weights: of each case, for "balanced".
         seed: of the run.
@@ -92,17 +86,14 @@ class BatchSampler(Sampler[list[int]]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        assert min(len(rows), batch_size) >= world_size
-        self.rows, self.order, self.weights = rows, order, weights
+        self.rows, self.batch_size, self.order, self.weights = rows, batch_size, order, weights
         self.seed, self.epoch, self.rank, self.world_size = seed, epoch, rank, world_size
-        self.sizes = batch_sizes(len(rows), batch_size, world_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         epoch = self.epoch()
         order = epoch_order(self.rows, self.order, weights=self.weights, seed=self.seed, epoch=epoch)
-        for step, batch in enumerate(order.split(self.sizes)):
-            rows = batch[self.rank :: self.world_size].tolist()
-            yield Portion(rows, epoch=epoch, step=step, size=len(batch))
+        for step, batch in enumerate(order.split(self.batch_size)):
+            yield Portion.of(batch, epoch=epoch, step=step, rank=self.rank, world_size=self.world_size)
 
     def __len__(self) -> int:
-        return len(self.sizes)
+        return -(-len(self.rows) // self.batch_size)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
@@ -35,13 +36,13 @@ class Peer:
     Attributes:
         rank: its number.
         process: that it is.
-        words: pipe on which it says that it is ready, and what went wrong; ends when the process does.
+        words: pipe on which it says that it is ready, or what went wrong; ends when the process does.
         log: file with everything that it printed.
     """
 
     rank: int
     process: subprocess.Popen[bytes]
-    words: int
+    words: BinaryIO
     log: Path
 
     def wait_until_ready(self) -> None:
@@ -50,11 +51,11 @@ class Peer:
         Raises:
             InputError: it ended instead.
         """
-        if os.read(self.words, len(READY)) != READY:
-            self.process.wait()
-            self.refuse_failure()
+        first = self.words.readline()
+        if first != READY:
+            self.refuse_failure(first)
 
-    def refuse_failure(self, timeout: float = PATIENCE_SECONDS) -> None:
+    def refuse_failure(self, said: bytes = b"", *, timeout: float = PATIENCE_SECONDS) -> None:
         """Wait for its end, for a while.
 
         Raises:
@@ -65,10 +66,12 @@ class Peer:
         except subprocess.TimeoutExpired:
             return
         if code:
-            with os.fdopen(os.dup(self.words), "rb") as words:
-                said = words.read().decode().strip()
-            end = "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL:])
-            raise InputError(said or f"process {self.rank} of the run ended with code {code}; {self.log} ends with\n{end}")
+            message = (said + self.words.read()).decode().strip()
+            raise InputError(message or f"process {self.rank} of the run ended with code {code}{self._end_of_log()}")
+
+    def _end_of_log(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-TAIL:]
+        return "\n".join([f"; {self.log} ends with", *lines]) if lines else ""
 
 
 @contextmanager
@@ -128,11 +131,11 @@ def _started(rank: int, out: Path) -> Iterator[Peer]:
         )
     os.close(writing)
     try:
-        yield Peer(rank, process, reading, log)
+        with os.fdopen(reading, "rb") as words:
+            yield Peer(rank, process, words, log)
     finally:
         process.kill()  # without effect on one that has ended
         process.wait()
-        os.close(reading)
         if process.returncode == 0 or log.stat().st_size == 0:
             log.unlink()
 

@@ -107,7 +107,7 @@ class Task(pl.LightningModule):
 
     def share(self, batch: Batch) -> float | Tensor:
         """Return this process's weight in the mean loss of a batch; the weights of all processes sum to 1."""
-        return len(batch["row"]) / int(batch["size"])
+        return int(batch["count"]) / int(batch["size"])
 
     # -- optimisation -------------------------------------------------------------------------------------
 
@@ -177,8 +177,8 @@ class Task(pl.LightningModule):
     def _record(self, batch: Batch, stage: Stage) -> Tensor:
         loss, outputs = self.step(batch)
         part = loss * self.share(batch) if self.trainer.world_size > 1 else loss
-        self._losses[stage].add(part.detach(), int(batch["size"]))
-        self._outputs[stage].add(row=batch["row"], **outputs)
+        self._losses[stage].add(part.detach(), batch["size"])
+        self._outputs[stage].add(batch["count"], row=batch["row"], **outputs)
         return part
 
     def _refuse_nan(self, loss: float, stage: Stage, where: str = "") -> None:

@@ -89,7 +89,7 @@ class Classification(Task):
             return super().share(batch)
         weight = self.loss.weight
         assert isinstance(weight, Tensor)
-        here = weight[batch["label"]].sum()
+        here = weight[batch["label"][: batch["count"]]].sum()
         everywhere = here.clone()
         distributed.all_reduce(everywhere)
         return here / everywhere

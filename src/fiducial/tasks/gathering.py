@@ -25,10 +25,10 @@ class Gathered:
     def __init__(self) -> None:
         self._batches: dict[str, list[Tensor]] = {}
 
-    def add(self, **values: Tensor) -> None:
-        """Append a batch."""
+    def add(self, count: int, /, **values: Tensor) -> None:
+        """Append the first `count` cases of a batch."""
         for name, value in values.items():
-            self._batches.setdefault(name, []).append(value.detach())
+            self._batches.setdefault(name, []).append(value.detach()[:count])
 
     def join(self, device: torch.device) -> dict[str, Tensor]:
         """Return everything that all processes added, on the CPU, and forget it."""

@@ -1,0 +1,157 @@
+"""What the command answers without loading anything heavy: help, lists, configurations and errors."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fiducial import __version__
+from fiducial.cli.command import VERBS, main
+from fiducial.config import GROUPS, Groups
+
+
+def say(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[Any, str, str]:
+    """Run in this process; return exit code, output and message."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    captured = capsys.readouterr()
+    return ended.value.code, captured.out, captured.err
+
+
+def test_overview_names_every_verb(fiducial: Any) -> None:
+    for arguments in ([], ["--help"], ["-h"], ["help"]):
+        answer = fiducial(*arguments)
+        assert (answer.code, answer.message, answer.heavy) == (0, "", ())
+        assert all(f"  {verb} " in answer.output for verb in VERBS)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert say(capsys, "--version") == (0, f"fiducial {__version__}\n", "")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_has_examples(verb: str, fiducial: Any) -> None:
+    answer = fiducial(verb, "--help")
+    assert (answer.code, answer.message, answer.heavy) == (0, "", ())
+    assert f"usage: fiducial {verb}" in answer.output
+    module = importlib.import_module(f"fiducial.cli.{verb}")
+    assert module.__doc__.splitlines()[0] in answer.output.replace("\n", " ")
+    assert "examples:" in answer.output
+    assert f"fiducial {verb}" in answer.output.partition("examples:")[2]
+
+
+def test_help_of_train_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    code, output, _ = say(capsys, "train", "--help")
+    assert code == 0
+    lines = [line.split(maxsplit=1) for line in output.partition("groups and options")[2].splitlines()[1:] if line]
+    listed = {group: options.split(", ") for group, options in lines}
+    assert listed == Groups.find().all()
+
+
+def test_examples_of_train_compose(fiducial: Any) -> None:
+    help_text = importlib.import_module("fiducial.cli.train").EXAMPLES
+    lines = [line.split("  ")[1] if line.startswith("  ") else "" for line in help_text.splitlines()]
+    commands = [line.split()[2:] for line in lines if line.startswith("fiducial train")]
+    assert len(commands) > 5
+    for command in commands:
+        if "--config-dir" not in command and "resume=outputs/runs/NAME/WHEN" not in command:
+            answer = fiducial("train", *command, *["--cfg", "job"] * ("--cfg" not in command))
+            assert (answer.code, answer.message) == (0, "")
+
+
+def test_options(fiducial: Any) -> None:
+    answer = fiducial("options")
+    assert (answer.code, answer.heavy) == (0, ())
+    assert [line[:-1] for line in answer.output.splitlines() if line.endswith("=")] == list(GROUPS)
+
+
+def test_options_of_one_group(capsys: pytest.CaptureFixture[str]) -> None:
+    code, output, _ = say(capsys, "options", "optimizer")
+    assert code == 0
+    assert [line.split()[0] for line in output.splitlines()[1:]] == Groups.find().options("optimizer")
+    assert "Adam (Kingma and Ba 2015)" in output
+
+
+def test_configuration_is_printed(fiducial: Any) -> None:
+    answer = fiducial("train", "--cfg", "job", "model=lenet")
+    assert (answer.code, answer.message, answer.heavy) == (0, "", ())
+    assert yaml.safe_load(answer.output)["model"]["in_channels"] == "${data.spec.channels}"
+    resolved = fiducial("train", "--cfg", "job", "--resolve", "model=lenet")
+    assert yaml.safe_load(resolved.output)["model"]["in_channels"] == 1
+
+
+def test_configurations_of_a_sweep_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "-m", "--cfg", "job", "experiment=tutorial_lenet,quickstart", "seed=range(2)"]
+    code, output, _ = say(capsys, *command)
+    assert code == 0
+    found = [(job["study"], job["seed"]) for job in yaml.safe_load_all(output)]
+    assert found == [("tutorial_lenet", 0), ("tutorial_lenet", 1), ("quickstart", 0), ("quickstart", 1)]
+
+
+ERRORS = [
+    (["trian"], "there is no verb 'trian'; did you mean train? (verbs: train, evaluate,"),
+    (["train", "model=resnet81"], "model=resnet81: there is no such option; did you mean resnet18? (options of model:"),
+    (["train", "modle=lenet"], "there is no group or key 'modle'; did you mean model?"),
+    (["train", "optimizer.lrr=1"], "optimizer.lrr: Adam (optimizer=adam) has no such option; did you mean lr?"),
+    (["train", "loss=ordinal"], "loss=ordinal needs data.spec.target to be ordinal; data=phantom gives binary"),
+    (["train", "optimizer._target_=torch.optim.Adan"], "torch.optim has no Adan; did you mean Adam?"),
+    (["train", "-m", "model=lenet,resnet81"], "did you mean resnet18?"),
+    (["train", "epochs=abc"], "epochs: expected int, got 'abc'"),
+    (["train", "model=densenet121", "data=breastmnist"], "needs data.spec.size to be at least 29"),
+    (["train", "--config-dir", "nowhere"], "--config-dir must name a folder of config groups; got 'nowhere'"),
+    (["options", "modle"], "there is no group 'modle'; did you mean model?"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), ERRORS, ids=lambda value: " ".join(value) if value else "")
+def test_error_is_one_message_without_anything_heavy(arguments: list[str], message: str, fiducial: Any) -> None:
+    answer = fiducial(*arguments)
+    assert (answer.code, answer.output, answer.heavy) == (1, "", ())
+    assert answer.message.startswith("fiducial: ")
+    assert message in answer.message
+    assert len(answer.message.strip().splitlines()) == 1
+
+
+def test_stack_trace_on_demand(fiducial: Any) -> None:
+    for answer in (
+        fiducial("train", "model=resnet81", "--trace"),
+        fiducial("train", "model=resnet81", HYDRA_FULL_ERROR="1"),
+    ):
+        assert answer.code == 1
+        assert "Traceback" in answer.message
+        assert "did you mean resnet18?" in answer.message
+
+
+def test_unexpected_error_is_named_with_the_way_to_its_trace(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("by nought\nand more")
+
+    monkeypatch.setattr("fiducial.cli.options.run", fail)
+    assert say(capsys, "options") == (1, "", "fiducial: ZeroDivisionError: by nought\n  --trace shows where\n")
+    with pytest.raises(ZeroDivisionError):
+        main(["options", "--trace"])
+
+
+def test_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fiducial.cli.options.run", interrupt)
+    assert say(capsys, "options") == (130, "", "")
+
+
+def test_unknown_flag_ends_with_2(fiducial: Any) -> None:
+    answer = fiducial("train", "--learning-rate", "3")
+    assert answer.code == 2
+    assert "unrecognized arguments: --learning-rate" in answer.message
+
+
+def test_current_folder_hides_no_installed_module(tmp_path: Path, fiducial: Any) -> None:
+    (tmp_path / "yaml.py").write_text("raise RuntimeError('a file of the user hides an installed package')\n")
+    assert fiducial("train", "--cfg", "job").code == 0

@@ -1,0 +1,153 @@
+"""What `fiducial train` decides before it trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fiducial.cli import train
+from fiducial.cli.command import run
+from fiducial.errors import InputError
+
+SOURCE = '''
+from functools import cached_property
+import numpy as np
+from fiducial.data.source import Cases, Source, Spec
+
+
+class Bars(Source):
+    """Bright bars: lying or standing."""
+
+    def __init__(self, *, size: int = 12, seed: int = 0) -> None:
+        self.size, self.seed = size, seed
+
+    @cached_property
+    def spec(self) -> Spec:
+        return Spec(1, 2, (self.size, self.size), "binary", ("lying", "standing"))
+
+    @cached_property
+    def cases(self) -> Cases:
+        names = np.array([f"bar{n}" for n in range(24)])
+        return Cases(names, names, np.repeat(["train", "val", "test"], 8), np.arange(24) % 2)
+
+    def read(self, index: int) -> np.ndarray:
+        image = np.random.default_rng([self.seed, index]).integers(0, 99, (1, self.size, self.size), dtype=np.uint8)
+        image[0, index % self.size] = 255
+        return image.swapaxes(1, 2) if index % 2 else image
+
+    def fingerprint(self) -> dict[str, str]:
+        return {"sha256": f"{self.size}-{self.seed}"}
+'''
+NETWORK = """
+import torch
+
+
+class Tiny(torch.nn.Module):
+    def __init__(self, in_channels: int, num_outputs: int, width: int = 2) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(in_channels, width, 3)
+        self.dense = torch.nn.Linear(width, num_outputs)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.dense(self.conv(image).amax((2, 3)))
+"""
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Record configurations instead of training them."""
+    done: list[Any] = []
+
+    def record(composed: Any) -> int:
+        if composed.cfg.seed == 13:
+            raise InputError("thirteen")
+        done.append(composed)
+        return 0
+
+    monkeypatch.setattr(train, "_train", record)
+    return done
+
+
+def test_every_combination_is_trained(trained: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", ["-m", "model=lenet,plain_cnn", "seed=0,1"]) == 0
+    assert [(job.choices["model"], job.cfg.seed) for job in trained] == [
+        *(("lenet", 0), ("lenet", 1), ("plain_cnn", 0), ("plain_cnn", 1))
+    ]
+    assert "[4/4] model=plain_cnn seed=1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data=breastmnist", "model=lenet,densenet121"],
+        ["model=lenet", "optimizer.lr=0.1,abc"],
+        ["model=lenet,resnet18", "model.dense=[8]"],
+    ],
+)
+def test_all_runs_are_checked_before_the_first_starts(trained: list[Any], overrides: list[str]) -> None:
+    with pytest.raises(InputError):
+        run("train", ["-m", *overrides])
+    assert trained == []
+
+
+def test_run_that_fails_leaves_the_others(trained: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", ["-m", "seed=1,13,2"]) == 1
+    assert [job.cfg.seed for job in trained] == [1, 2]
+    captured = capsys.readouterr()
+    assert "failed: seed=13: thirteen" in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_folder_to_resume_stands_alone(trained: list[Any]) -> None:
+    with pytest.raises(InputError, match=r"goes on with that run as it is; it cannot be changed by epochs=3\."):
+        run("train", ["resume=somewhere", "epochs=3"])
+    with pytest.raises(InputError, match="stands alone"):
+        run("train", ["-m", "resume=somewhere", "seed=0,1"])
+    assert trained == []
+
+
+def test_folder_to_resume_that_is_no_run(tmp_path: Path, fiducial: Any) -> None:
+    answer = fiducial("train", "resume=somewhere")
+    assert answer.code == 1
+    assert "somewhere" in answer.message
+    assert "torch" not in answer.heavy
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Options and classes of a user's own, in the current folder."""
+    (tmp_path / "bars.py").write_text(SOURCE)
+    (tmp_path / "tiny.py").write_text(NETWORK)
+    options = tmp_path / "mine"
+    (options / "data").mkdir(parents=True)
+    (options / "model").mkdir()
+    (options / "data" / "bars.yaml").write_text(
+        "# Bars.\n_target_: fiducial.data.module.DataModule\nsource: {_target_: bars.Bars}\n"
+    )
+    (options / "model" / "tiny.yaml").write_text(
+        "# Tiny.\n_target_: tiny.Tiny\nin_channels: ${data.spec.channels}\nnum_outputs: ${task.num_outputs}\n"
+    )
+    return options
+
+
+def test_own_data_and_network_are_checked_without_importing_torch(own: Path, fiducial: Any) -> None:
+    command = ["train", "--config-dir", "mine", "data=bars", "model=tiny"]
+    answer = fiducial(*command, "model.width=3", "data.source.size=16", "--cfg", "job", "--resolve")
+    assert (answer.code, answer.message, answer.heavy) == (0, "", ())
+    assert "size:\n    - 16\n    - 16" in answer.output
+    wrong = fiducial(*command, "model.widht=3")
+    assert "model.widht: Tiny (model=tiny) has no such option; did you mean width?" in wrong.message
+    missing = fiducial(*command, "model._target_=tiny.Tyni")
+    assert "model._target_=tiny.Tyni: tiny has no Tyni; did you mean Tiny?" in missing.message
+    unknown = fiducial("train", "data=bars")
+    assert "data=bars: there is no such option" in unknown.message
+
+
+@pytest.mark.slow
+def test_own_data_and_network_train(own: Path, fiducial: Any, tmp_path: Path) -> None:
+    command = ["train", "--config-dir", "mine", "data=bars", "model=tiny", "hardware=cpu", "epochs=1", "tracking=none"]
+    answer = fiducial(*command)
+    assert answer.code == 0, answer.message
+    assert list(tmp_path.glob("outputs/runs/bars-tiny/*/scores.json"))

@@ -1,0 +1,224 @@
+"""Data-parallel runs: two CPU processes give what one gives, and end together."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from fiducial.cli.command import main
+from fiducial.errors import InputError
+
+pytestmark = [
+    pytest.mark.slow,
+    # torchmetrics' gathering and torch's own notes on gloo say nothing about this package
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+Train = Callable[..., Path]
+Weights = Callable[..., dict[str, torch.Tensor]]
+Points = Callable[[Path], list[tuple[str, int, float]]]
+
+NO_NORM = ("model.widths=[4]", "model.dense=[8]", "optimizer=sgd", "optimizer.lr=0.1", "epochs=2")
+CASES = {
+    # 24 training cases: batches of 7, 7, 7 and 3
+    "uneven last batch": ("data.batch_size=7",),
+    # 8, 8 and 8 + 0; validation 8 cases; class weights differ between the processes' parts
+    "class weights": ("data.batch_size=8", "loss.weight=[1,7]"),
+    "accumulation and clipping": ("data.batch_size=5", "hardware.accumulate=2", "hardware.clip_norm=0.1"),
+    # 25 training cases: the last batch has one, and the second process none that counts; 3 validation cases a batch
+    "fewer cases than processes": ("data.batch_size=3", "data.source.num_subjects=41"),
+    "labels": ("data.source.target=multilabel", "data.source.num_classes=3", "loss=bce", "loss.pos_weight=balanced"),
+}
+
+
+@pytest.mark.parametrize("overrides", CASES.values(), ids=CASES.keys())
+def test_two_processes_equal_one(
+    overrides: tuple[str, ...], train: Train, weights: Weights, points: Points
+) -> None:
+    one = train(*NO_NORM, *overrides, outputs="one")
+    two = train(*NO_NORM, *overrides, "hardware=cpu_ddp", outputs="two")
+    for name, value in weights(one).items():
+        torch.testing.assert_close(weights(two)[name], value, atol=1e-6, rtol=0)
+    assert torch.get_num_threads() == 1
+    measured = dict(((name, step), value) for name, step, value in points(one))
+    again = dict(((name, step), value) for name, step, value in points(two))
+    assert measured.keys() == again.keys()
+    for key, value in measured.items():
+        if key[0] != "train/loss_step":  # of the first process's part
+            assert again[key] == pytest.approx(value, abs=1e-6, nan_ok=True), key
+    assert predictions(one).keys() == predictions(two).keys()
+    for case, probabilities in predictions(one).items():
+        assert predictions(two)[case] == pytest.approx(probabilities, abs=1e-5)
+    assert not list(two.glob("process-*.log"))
+
+
+def predictions(out: Path) -> dict[str, list[float]]:
+    with (out / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    table = {row["case"]: [float(v) for k, v in row.items() if k.startswith("p_") or k.startswith("p ")] for row in rows}
+    assert len(table) == len(rows), "each case once"
+    assert all(table.values())
+    return table
+
+
+def test_gradients_of_idle_parameters(train: Train, weights: Weights) -> None:
+    """MONAI's ViT has parameters that no step uses."""
+    network = ("model=vit", "model.hidden_size=12", "model.mlp_dim=12", "model.num_layers=1", "model.patch_size=8")
+    options = ("optimizer=sgd", "optimizer.lr=0.01", "epochs=2")
+    one = train(*options, network=network, outputs="one")
+    two = train(*options, "hardware=cpu_ddp", network=network, outputs="two")
+    for name, value in weights(one).items():
+        torch.testing.assert_close(weights(two)[name], value, atol=1e-5, rtol=0)
+
+
+def test_resumed_equals_uninterrupted(train: Train, weights: Weights, points: Points, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("hardware=cpu_ddp", "model.dropout=0.5", "augment=light", "epochs=3")
+    whole = train(*options, outputs="whole")
+    from fiducial.checkpoints import Checkpoints
+
+    save = Checkpoints.on_train_epoch_end
+
+    def dying(self: Checkpoints, *args: object) -> None:
+        save(self, *args)  # type: ignore[arg-type]
+        if self.epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Checkpoints, "on_train_epoch_end", dying)
+        train(*options, outputs="killed")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning leaves it ignored
+    out = train("resume=auto", *options, outputs="killed")
+    assert all(torch.equal(value, weights(out)[name]) for name, value in weights(whole).items())
+    assert points(whole) == points(out)
+
+
+def test_one_after_the_other_in_one_command(train: Train, tmp_path: Path) -> None:
+    train("-m", "seed=0,1", "hardware=cpu_ddp", "epochs=1")
+    assert len(list(tmp_path.glob("outputs/runs/*/*/scores.json"))) == 2
+    assert not torch.distributed.is_initialized()
+    assert "LOCAL_RANK" not in os.environ
+
+
+DYING = """
+import os
+from fiducial.errors import InputError
+from fiducial.models.plain_cnn import PlainCNN
+from fiducial.data.phantom import Phantom
+
+class Net(PlainCNN):
+    calls = 0
+    def forward(self, image):
+        self.calls += 1
+        if self.calls == 3 and os.environ.get("LOCAL_RANK") == "1":
+            os._exit(7)
+        return super().forward(image)
+
+class Source(Phantom):
+    def pixels(self):
+        if os.environ.get("LOCAL_RANK") == "1":
+            os._exit(9)
+        return super().pixels()
+
+class Unreadable(Phantom):
+    def pixels(self):
+        if os.environ.get("LOCAL_RANK") == "1":
+            raise InputError("this machine lacks image 17")
+        return super().pixels()
+"""
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model._target_=dying.Net", "process 1 of the run ended with code 7"),
+        ("data.source._target_=dying.Source", "process 1 of the run ended with code 9"),
+        ("data.source._target_=dying.Unreadable", "this machine lacks image 17"),
+    ],
+)
+def test_process_that_dies(
+    override: str,
+    said: str,
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: Callable[[Path], str],
+) -> None:
+    (tmp_path / "dying.py").write_text(DYING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    started = time.monotonic()
+    with pytest.raises(InputError, match=said):
+        train(override, "hardware=cpu_ddp")
+    assert time.monotonic() - started < 60
+    (out,) = tmp_path.glob("outputs/runs/*/*")
+    assert status(out) == "FAILED"
+    assert not psutil.Process().children(recursive=True)
+
+
+def command(tmp_path: Path, *overrides: str) -> list[str]:
+    return [
+        "-m", "fiducial", "train", "hardware=cpu_ddp", "hardware.threads=1", "tracking=none",
+        "data.source.num_subjects=40", "data.source.size=[8,8]", "data.batch_size=4", "model.widths=[4]",
+        "objective=val/loss", f"outputs={tmp_path / 'outputs'}", *overrides,
+    ]  # fmt: skip
+
+
+def started(tmp_path: Path) -> tuple[subprocess.Popen[bytes], list[psutil.Process]]:
+    """Start a long run; return it once it trains, with its other processes."""
+    process = subprocess.Popen([sys.executable, *command(tmp_path, "epochs=100000")], stderr=subprocess.PIPE)
+    end = time.monotonic() + 120
+    while not list(tmp_path.glob("outputs/runs/*/*/checkpoints/previous.ckpt")):
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    return process, children
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "ended"),
+    [(signal.SIGTERM, 143, "KILLED"), (signal.SIGINT, 130, "KILLED"), (signal.SIGKILL, -9, "RUNNING")],
+)
+@pytest.mark.parametrize("group", [False, True], ids=["first process", "all processes"])
+def test_signals_end_all_processes(
+    number: signal.Signals, code: int, ended: str, group: bool, tmp_path: Path, status: Callable[[Path], str]
+) -> None:
+    process, children = started(tmp_path)
+    if group and number != signal.SIGKILL:
+        for child in children:
+            child.send_signal(number)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert b"Traceback" not in said
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    (out,) = tmp_path.glob("outputs/runs/*/*")
+    assert status(out) == ended
+
+
+def test_torchrun(tmp_path: Path) -> None:
+    for attempt in (1, 2):
+        subprocess.run(
+            [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
+             *command(tmp_path, "epochs=1", f"seed={attempt}")],
+            check=True, timeout=120,
+        )  # fmt: skip
+        assert len(list(tmp_path.glob("outputs/runs/*/*/scores.json"))) == attempt
+
+
+def test_several_machines_need_a_launcher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "hardware.num_nodes=2", "tracking=none", f"outputs={tmp_path}", "data.source.num_subjects=10"])
+    assert "torchrun" in capsys.readouterr().err
