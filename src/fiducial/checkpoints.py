@@ -1,8 +1,8 @@
 """Checkpoints that survive a kill: written aside and renamed, verified before they are used.
 
-    last.ckpt       the end of the latest epoch
-    previous.ckpt   the one before, in case `last.ckpt` turns out damaged
-    best.ckpt       the epoch with the best objective (a hard link, so it costs no second write)
+last.ckpt       the end of the latest epoch
+previous.ckpt   the one before, in case `last.ckpt` turns out damaged
+best.ckpt       the epoch with the best objective (a hard link, so it costs no second write)
 """
 
 from __future__ import annotations

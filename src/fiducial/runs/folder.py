@@ -1,14 +1,14 @@
 """A run's folder: what it is called, what lies where, and how an interrupted one is found again.
 
-    config.yaml       every value of the run
-    run.json          what identifies it: a hash of its settings, the options picked, the command
-    checkpoints/      last, previous, best
-    tracking/         journal of everything that was tracked
-    predictions.csv   what it predicted for each test case
-    scores.json       test scores with intervals
-    figures/          pictures
-    profile/          of debug=profile: trace and operators of training steps
-    process-1.log     what process 1, 2, … of a data-parallel run printed, if it failed
+config.yaml       every value of the run
+run.json          what identifies it: a hash of its settings, the options picked, the command
+checkpoints/      last, previous, best
+tracking/         journal of everything that was tracked
+predictions.csv   what it predicted for each test case
+scores.json       test scores with intervals
+figures/          pictures
+profile/          of debug=profile: trace and operators of training steps
+process-1.log     what process 1, 2, … of a data-parallel run printed, if it failed
 """
 
 from __future__ import annotations

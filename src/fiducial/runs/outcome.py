@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from fiducial.data.module import DataModule
+from fiducial.reports.figures import save
 from fiducial.reports.predictions import Predictions, write_predictions
 from fiducial.reports.summary import show_summary, where_next
-from fiducial.reports.figures import save
 from fiducial.runs import folder
 from fiducial.runs.pictures import draw
 from fiducial.statistics import Interval, bootstrap, predicted_labels

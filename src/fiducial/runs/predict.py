@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig
 
-from fiducial.data.images import SUFFIXES, read_image
+from fiducial.data.formats import SUFFIXES
+from fiducial.data.images import read_image
 from fiducial.data.module import in_unit_range, standardise
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware
@@ -30,7 +31,7 @@ def predict(cfg: DictConfig, out: Path, names: Sequence[Path], *, checkpoint: st
     """
     spec = cfg.data.spec
     if spec.sequence:
-        raise InputError("predict takes image files; this run's cases are sequences. Use `fiducial evaluate RUN data=…`")
+        raise InputError("predict takes image files; the cases of this run are sequences: `fiducial evaluate RUN data=…`")
     files = find_images(names)
     hardware: Hardware = component(cfg.hardware)
     hardware.check()

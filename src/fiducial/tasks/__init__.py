@@ -1,6 +1,6 @@
 """What is learned: a LightningModule a task.
 
-    base              optimizer, schedule, losses and scores by epoch, predictions by case
-    gathering         values of an epoch, joined over batches and processes
-    classification    one or several labels for a whole image, volume or sequence
+base              optimizer, schedule, losses and scores by epoch, predictions by case
+gathering         values of an epoch, joined over batches and processes
+classification    one or several labels for a whole image, volume or sequence
 """
