@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,11 +28,6 @@ M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's mallopt(3)
 def launched() -> bool:
     """Tell whether torchrun, or SLURM's srun, started this process as one of several."""
     return "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", "1")) > 1
-
-
-def launched_rank() -> int:
-    """Return the number of this process among those that a launcher started; 0 without one."""
-    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) if launched() else 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +98,10 @@ class Hardware:
                 f"hardware.num_nodes={self.num_nodes} needs a launcher that starts the processes on each machine; "
                 "run this command with torchrun (-m fiducial train …) or srun"
             )
+
+    def alone(self) -> Hardware:
+        """Return the same hardware with one process."""
+        return replace(self, devices=1, num_nodes=1, strategy="auto")
 
     @property
     def device_type(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 LEADING = ("auroc", "accuracy", "balanced_accuracy", "f1", "recall", "specificity", "precision")
@@ -23,19 +24,17 @@ def show_summary(
         commands: what a command shows, and the command.
         console: where to; standard output if None.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or Console(highlight=False)
+    console.print(f"[bold]Test scores[/bold] of {scores['cases']:,} cases of {scores['subjects']:,} subjects")
     console.print(score_table(scores))
-    for name, value in facts.items():
-        console.print(f"[bold]{name:<10}[/bold]{value}")
+    console.print(_pairs(facts, "bold"), soft_wrap=True)
     console.print()
-    for purpose, command in commands.items():
-        console.print(f"{purpose:<22}[cyan]{command}[/cyan]")
+    console.print(_pairs(commands, ""), soft_wrap=True)
 
 
 def score_table(scores: Mapping[str, Any]) -> Table:
     """Return test scores as a table, the usual ones first."""
-    cases, subjects = scores["cases"], scores["subjects"]
-    table = Table(title=f"Test scores: {cases:,} cases of {subjects:,} subjects", title_justify="left")
+    table = Table()
     table.add_column("score")
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
@@ -45,6 +44,13 @@ def score_table(scores: Mapping[str, Any]) -> Table:
         table.add_row(name.replace("_", " "), _number(value["value"]), _interval(value["low"], value["high"]))
     table.add_row("loss", _number(scores["loss"]), "")
     return table
+
+
+def _pairs(values: Mapping[str, str], style: str) -> str:
+    """Return a line a pair, values below each other; a long path stays in one piece, to be copied."""
+    width = max(len(name) for name in values) + 2
+    opening, closing = (f"[{style}]", f"[/{style}]") if style else ("", "")
+    return "\n".join(f"{opening}{name:<{width}}{closing}{escape(value)}" for name, value in values.items())
 
 
 def where_next(out: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ from fiducial.errors import InputError
 from fiducial.hardware import Hardware
 from fiducial.runs import folder
 from fiducial.runs.build import build_data, build_task, component, trainer_for
+from fiducial.runs.quiet import quiet
 
 
 def evaluate(cfg: DictConfig, out: Path, *, split: str, checkpoint: str) -> dict[str, Any]:
@@ -21,7 +22,8 @@ def evaluate(cfg: DictConfig, out: Path, *, split: str, checkpoint: str) -> dict
     """
     from fiducial.runs.outcome import Outcome
 
-    hardware: Hardware = component(cfg.hardware)
+    quiet()
+    hardware: Hardware = component(cfg.hardware).alone()
     hardware.check()
     hardware.prepare()
     data = build_data(cfg)

@@ -48,10 +48,16 @@ class Record:
 
 
 def create(composed: Composed, identity: str) -> Path:
-    """Make the folder of a new run, and write its configuration into it."""
+    """Make the folder of a new run, and write its configuration into it.
+
+    Raises:
+        InputError: a launcher's job has a run already.
+    """
     cfg = composed.cfg
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     out = Path(cfg.outputs) / "runs" / cfg.name / (_job() or f"{now}-{secrets.token_hex(3)}")
+    if out.exists():
+        raise InputError(f"{out} is there already: go on with it by resume={out}, or give torchrun another --rdzv-id")
     out.mkdir(parents=True)
     (out / CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(composed.resolved())))
     content = asdict(Record(identity, composed.choices, composed.overrides))
@@ -71,9 +77,12 @@ def of_job(parent: Path, patience_seconds: float = 300) -> Path:
 
 
 def _job() -> str:
-    """Return the folder name that all processes of one launcher's job share, or an empty string."""
-    job = os.environ.get("SLURM_JOB_ID") or os.environ.get("TORCHELASTIC_RUN_ID")
-    return f"job-{job}" if job else ""
+    """Return the folder name that all processes of one launcher's job share; empty where each run has its own."""
+    if run := os.environ.get("TORCHELASTIC_RUN_ID"):
+        return f"job-{run}"
+    if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+        return f"job-{os.environ['SLURM_JOB_ID']}-{os.environ.get('SLURM_STEP_ID', '0')}"
+    return ""
 
 
 def record(out: Path) -> Record:

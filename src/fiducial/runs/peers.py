@@ -166,9 +166,11 @@ def join(out: Path, words: int | None = None) -> None:
     """
     from fiducial.runs import folder
     from fiducial.runs.build import build_data, component
+    from fiducial.runs.quiet import quiet
     from fiducial.runs.train import fit, test
     from fiducial.tracking import NullRun
 
+    quiet()
     cfg = folder.config(out)
     hardware = component(cfg.hardware)
     hardware.prepare()
@@ -180,9 +182,6 @@ def join(out: Path, words: int | None = None) -> None:
 
 
 def _main(out: Path, words: int) -> None:
-    from fiducial.runs.quiet import quiet
-
-    quiet()
     for number in (signal.SIGINT, signal.SIGTERM):  # process 0 decides when the run ends
         signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":  # never outlive process 0

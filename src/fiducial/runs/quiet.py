@@ -8,8 +8,8 @@ import warnings
 MESSAGES = (
     r".*treespec, LeafSpec.*",  # Lightning's own use of torch
     r"The number of training batches .* is smaller than the logging interval.*",  # scores are logged by epoch
-    r"The '\w+_dataloader' does not have many workers.*",  # a batch is one gather from memory
-    r".*does not have many workers.*",
+    r"Be aware that when using `ckpt_path`, callbacks .*",  # to evaluate needs none of them
+    r".*does not have many workers.*",  # a batch is one gather from memory
     r"It is recommended to use `self.log\(.*sync_dist=True\)`.*",  # scores are the same in every process
 )
 

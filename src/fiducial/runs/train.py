@@ -10,12 +10,12 @@ from omegaconf import DictConfig
 
 from fiducial.checkpoints import BEST, LAST, resume_point
 from fiducial.data.module import DataModule
-from fiducial.hardware import Hardware, launched_rank
+from fiducial.hardware import Hardware
 from fiducial.randomness import reseed
 from fiducial.runs import folder
 from fiducial.runs.build import build_callbacks, build_data, build_task, component, trainer_for
 from fiducial.runs.memory import explained
-from fiducial.runs.peers import join, peers
+from fiducial.runs.peers import peers
 from fiducial.runs.provenance import log_provenance
 from fiducial.runs.quiet import quiet
 from fiducial.tasks.base import Task
@@ -30,9 +30,6 @@ def train(cfg: DictConfig, out: Path, *, resume: bool = False) -> dict[str, Any]
         InputError: something about the input makes the run impossible; the run is marked FAILED.
     """
     quiet()
-    if launched_rank() > 0:
-        join(out)
-        return {}
     with track(out, component(cfg.tracking), name=cfg.name, experiment=cfg.study, resume=resume) as run:
         hardware: Hardware = component(cfg.hardware)
         hardware.check()

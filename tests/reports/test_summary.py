@@ -1,0 +1,51 @@
+"""What the end of a run prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fiducial.reports.summary import show_summary, where_next
+
+SCORES = {
+    "cases": 1200,
+    "subjects": 80,
+    "loss": 0.30251,
+    "scores": {
+        "f1": {"value": float("nan"), "low": float("nan"), "high": float("nan")},
+        "auroc": {"value": 0.94649, "low": 0.9061, "high": 0.9788},
+    },
+}
+
+
+@pytest.fixture
+def printed() -> list[str]:
+    console = Console(record=True, width=80)
+    facts = {"run": "a", "folder": "/outputs/" + "long/" * 30}
+    show_summary(facts, SCORES, {"all runs, in a browser": "fiducial ui", "pictures": "ls [x]/figures"}, console)
+    return console.export_text().splitlines()
+
+
+def test_scores_with_intervals_the_usual_ones_first(printed: list[str]) -> None:
+    rows = [line.split("│")[1:4] for line in printed if line.startswith("│")]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    assert cells == [["auroc", "0.946", "0.906 – 0.979"], ["f1", "undefined", ""], ["loss", "0.303", ""]]
+    assert printed[0] == "Test scores of 1,200 cases of 80 subjects"
+
+
+def test_paths_and_commands_stay_in_one_piece(printed: list[str]) -> None:
+    assert "folder  /outputs/" + "long/" * 30 in printed
+    assert "all runs, in a browser  fiducial ui" in printed
+    assert "pictures                ls [x]/figures" in printed
+
+
+def test_commands_name_an_outputs_folder_that_is_not_the_usual_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert where_next(tmp_path / "outputs" / "runs" / "a" / "1")["all runs, in a browser"] == "fiducial ui"
+    elsewhere = where_next(tmp_path / "else" / "runs" / "a" / "1")
+    assert elsewhere["all runs, in a browser"] == f"fiducial ui --outputs {tmp_path / 'else'}"
+    assert elsewhere["apply it to images"] == f"fiducial predict 1 IMAGES --outputs {tmp_path / 'else'}"

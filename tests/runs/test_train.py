@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fiducial.cli.command import run
+from fiducial.errors import InputError
+
+Train = Callable[..., Path]
+Points = Callable[[Path], list[tuple[str, int, float]]]
+
+EASY = (
+    "data.source.num_subjects=250", "data.source.difficulty=0", "data.source.noise=0.02", "data.batch_size=16",
+    "optimizer.lr=0.01", "epochs=12",
+)  # fmt: skip
+NETWORK = ("model.widths=[8,16]", "model.dense=[16]")
+TASKS = {
+    "binary, softmax": (),
+    "binary, sigmoid": ("loss=bce",),
+    "binary, focal": ("loss=focal_sigmoid",),
+    "binary, mean squared error": ("loss=mse",),
+    "multiclass": ("data.source.target=multiclass", "data.source.num_classes=3"),
+    "multiclass, focal": ("data.source.target=multiclass", "data.source.num_classes=3", "loss=focal"),
+    "multilabel": ("data.source.target=multilabel", "data.source.num_classes=2", "loss=bce"),
+    "ordinal": ("data.source.target=ordinal", "data.source.num_classes=3", "loss=ordinal"),
+    "ordinal, softmax": ("data.source.target=ordinal", "data.source.num_classes=3"),
+    "imbalanced, sampling": ("data.source.prior=[0.85,0.15]", "data.sampling=balanced"),
+    "imbalanced, weights": ("data.source.prior=[0.85,0.15]", "loss.weight=balanced"),
+}
+
+
+def scores(out: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((out / "scores.json").read_text())
+    return content
+
+
+def curve(points: list[tuple[str, int, float]], name: str) -> list[float]:
+    return [value for metric, _, value in points if metric == name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("overrides", TASKS.values(), ids=TASKS.keys())
+def test_every_kind_of_label_is_learned(overrides: tuple[str, ...], train: Train, points: Points) -> None:
+    out = train(*EASY, *overrides, network=NETWORK)
+    losses = curve(points(out), "train/loss")
+    assert losses[-1] < 0.8 * losses[0]
+    assert scores(out)["scores"]["auroc"]["value"] > 0.8
+
+
+@pytest.mark.parametrize("objective", ["val/loss", "val/accuracy"])
+def test_best_checkpoint_follows_the_validation_split(
+    objective: str, train: Train, points: Points, tags: Callable[[Path], dict[str, str]]
+) -> None:
+    out = train("optimizer.lr=0.05", f"objective={objective}", "epochs=5", "seed=2")
+    values = curve(points(out), objective)
+    expected = values.index(min(values) if objective == "val/loss" else max(values))
+    assert scores(out)["epoch"] == expected
+    assert torch.load(out / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == expected
+    assert tags(out)["fiducial.select"] == "best"
+    assert tags(out)["fiducial.objective"] == objective
+
+
+def test_last_checkpoint_where_it_is_asked_for(train: Train, tags: Callable[[Path], dict[str, str]]) -> None:
+    out = train("optimizer=sgd", "optimizer.lr=2", "select=last", "epochs=5")
+    assert scores(out)["epoch"] == 4
+    assert scores(out)["select"] == "last"
+    assert tags(out)["fiducial.select"] == "last"
+
+
+def test_test_scores_are_those_of_the_selected_weights(train: Train) -> None:
+    """`evaluate` loads the checkpoint anew, in another trainer."""
+    out = train("epochs=3")
+    assert run("evaluate", [str(out)]) == 0
+    (again,) = out.glob("evaluations/*")
+    assert scores(again) == scores(out)
+    assert (again / "predictions.csv").read_text() == (out / "predictions.csv").read_text()
+
+
+def test_patience_ends_training(train: Train, points: Points) -> None:
+    out = train("optimizer=sgd", "optimizer.lr=3", "patience=2", "epochs=20", "seed=1")
+    losses = curve(points(out), "val/loss")
+    best = losses.index(min(losses))
+    assert len(losses) == best + 1 + 2 < 20
+
+
+def test_plateau_divides_the_learning_rate_when_the_objective_stands(train: Train, points: Points) -> None:
+    out = train("scheduler=plateau", "scheduler.patience=0", "optimizer=sgd", "optimizer.lr=3", "epochs=8", "seed=1")
+    losses, rates = curve(points(out), "val/loss"), curve(points(out), "lr")
+    rate, best, expected = 3.0, float("inf"), []
+    for loss in losses:
+        expected.append(rate)
+        if loss < best * (1 - 1e-4):
+            best = loss
+        else:
+            rate /= 10
+    assert rates == pytest.approx(expected)
+    assert rates[-1] < 3
+
+
+def test_full_batch_takes_one_step_an_epoch(train: Train) -> None:
+    out = train("optimizer=full_batch", "epochs=3")
+    assert torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 3
+
+
+def test_debug_overfit_reaches_no_loss(train: Train, points: Points) -> None:
+    out = train("debug=overfit", "objective=train/loss", "epochs=200", "optimizer.lr=0.02")
+    losses = curve(points(out), "train/loss")
+    assert losses[-1] <= 0.01 < losses[-2]
+    assert scores(out)["epoch"] == len(losses) - 1
+
+
+def test_debug_overfit_fails_where_it_must(train: Train, tmp_path: Path, status: Callable[[Path], str]) -> None:
+    with pytest.raises(InputError, match=r"train/loss was to reach 0.01, and its best is 0\.\d+ after 4 epochs"):
+        train("debug=overfit", "objective=train/loss", "optimizer.lr=1e-6")
+    (out,) = tmp_path.glob("outputs/runs/*/*")
+    assert status(out) == "FAILED"
+
+
+def test_debug_fast_takes_one_batch_of_each_stage(train: Train) -> None:
+    """Also where one batch holds one class only, so that AUROC has no value."""
+    out = train("debug=fast", "data.batch_size=1", "epochs=1")
+    assert scores(out)["cases"] == 1
+    assert torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 1
+
+
+def test_debug_profile_leaves_a_trace_and_a_table(train: Train) -> None:
+    out = train("debug=profile", "epochs=1")
+    events = json.loads((out / "profile" / "trace.json").read_text())["traceEvents"]
+    assert any(event.get("name") == "aten::convolution" for event in events)
+    assert "aten::convolution" in (out / "profile" / "operators.txt").read_text()
+    logged = [json.loads(line) for line in (out / "tracking" / "journal.jsonl").read_text().splitlines()]
+    artifacts = {event["path"] for event in logged if event["event"] == "artifact"}
+    assert {"profile/trace.json", "profile/operators.txt"} <= artifacts
+
+
+def test_nothing_of_lightning_is_printed(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
+    train("epochs=1")
+    said = capfd.readouterr()
+    lines = [line for line in said.err.splitlines() if line.strip()]
+    assert [line[:9] for line in lines] == ["epoch 1/1"]
+    for word in ("GPU available", "Tip", "Restoring", "Loaded model", "weights_only"):
+        assert word not in said.out
