@@ -115,9 +115,7 @@ def test_more_gpus_than_there_are() -> None:
     ("variables", "expected"),
     [({}, False), ({"LOCAL_RANK": "0"}, True), ({"SLURM_NTASKS": "4"}, True), ({"SLURM_NTASKS": "1"}, False)],
 )
-def test_launchers_are_recognised(
-    variables: dict[str, str], expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_launchers_are_recognised(variables: dict[str, str], expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOCAL_RANK", "SLURM_NTASKS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():

@@ -147,7 +147,7 @@ class Hardware:
             libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
         if self.deterministic and self.device_type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, changes no result
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # costs time, changes no result
 
 
 def _cpu_has_bfloat16() -> bool:
@@ -205,7 +205,7 @@ def build_trainer(
         "enable_progress_bar": any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
     }
     trainer = pl.Trainer(**{**decided, **arguments})
-    # Signals are `track`'s business: in several processes Lightning's handler waits for all others, which can wait for it.
+    # Signals are `track`'s business; among several processes Lightning's handler waits for others that wait for it.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
 

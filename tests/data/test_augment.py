@@ -46,7 +46,9 @@ def test_affine_equals_scipy(shape: tuple[int, ...], kind: str) -> None:
 def test_quarter_turns_equal_rot90(size: int, quarter: int) -> None:
     image = images(2, 1, size, size)
     matrix = rotation(torch.full((2,), quarter * math.pi / 2), 2, (0, 1))
-    torch.testing.assert_close(affine(image, matrix, torch.zeros(2, 2)), torch.rot90(image, -quarter, (2, 3)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        affine(image, matrix, torch.zeros(2, 2)), torch.rot90(image, -quarter, (2, 3)), atol=1e-5, rtol=0
+    )
 
 
 def test_rotation_keeps_angles_of_images_that_are_not_square() -> None:

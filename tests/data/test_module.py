@@ -117,11 +117,17 @@ def test_pad_keeps_the_type() -> None:
     assert joined["image"].sum(dim=(1, 3, 4)).tolist() == [[32, 32, 32], [32, 0, 0]]
 
 
-def error_of(module: DataModule) -> InputError:
-    with pytest.raises(InputError) as caught:
+def error_of(module: DataModule) -> str:
+    """Read all training batches, as a trainer would; return what is said."""
+    module.prepare_data()
+
+    def read() -> None:
         for batch in module.train_dataloader():
             module.on_before_batch_transfer(batch, 0)
-    return caught.value
+
+    with pytest.raises(InputError) as caught:
+        read()
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -129,12 +135,10 @@ def test_bad_images_are_named(workers: int) -> None:
     images = [np.zeros((1, 4, 4), np.float32) for _ in range(9)]
     images[3][0, 1, 2] = np.nan
     module = DataModule(Listed(images, size=(4, 4)), num_workers=workers)
-    module.prepare_data()
-    assert str(error_of(module)).startswith("case case3: 1 of 16 pixels are NaN or infinite")
+    assert error_of(module).startswith("case case3: 1 of 16 pixels are NaN or infinite")
     images[3] = np.zeros((1, 5, 4), np.float32)
     module = DataModule(Listed(images, size=(4, 4)), num_workers=workers)
-    module.prepare_data()
-    assert "case case3: expected an image of shape (1, 4, 4), got (1, 5, 4)" in str(error_of(module))
+    assert error_of(module) == "case case3: expected an image of shape (1, 4, 4), got (1, 5, 4)"
 
 
 def test_frames_of_another_size_are_named() -> None:

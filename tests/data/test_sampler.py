@@ -19,11 +19,11 @@ def test_every_case_counts_once(world_size: int, batch_size: int, order: str) ->
     ]
     portions = [list(sampler) for sampler in samplers]
     assert {len(part) for part in portions} | {len(sampler) for sampler in samplers} == {-(-53 // batch_size)}
-    rows = [row for part in portions for portion in part for row in portion[: portion.count]]
+    rows = [row for part in portions for portion in part for row in portion[: portion.valid]]
     assert sorted(rows) == ROWS.tolist()
     for step, batch in enumerate(zip(*portions, strict=True)):
         assert min(len(portion) for portion in batch) >= 1, "every process takes part in every batch"
-        counts = [portion.count for portion in batch]
+        counts = [portion.valid for portion in batch]
         assert max(counts) - min(counts) <= 1
         assert {(portion.step, portion.size) for portion in batch} == {(step, sum(counts))}
 
@@ -36,7 +36,7 @@ def test_batches_hold_the_same_cases_on_any_number_of_processes(world_size: int,
 
     several = zip(*(batches(rank, world_size) for rank in range(world_size)), strict=True)
     for whole, parts in zip(batches(0, 1), several, strict=True):
-        assert sorted(whole) == sorted(row for part in parts for row in part[: part.count])
+        assert sorted(whole) == sorted(row for part in parts for row in part[: part.valid])
 
 
 def test_order_follows_from_seed_and_epoch() -> None:
@@ -61,15 +61,15 @@ def test_balanced_draws_by_weight() -> None:
 
 
 def test_portions_survive_the_way_to_a_worker() -> None:
-    portion = pickle.loads(pickle.dumps(Portion([3, 4], epoch=5, step=6, size=7, count=2)))
+    portion = pickle.loads(pickle.dumps(Portion([3, 4], epoch=5, step=6, size=7, valid=2)))
     assert list(portion) == [3, 4]
-    assert vars(portion) == {"epoch": 5, "step": 6, "size": 7, "count": 2}
+    assert vars(portion) == {"epoch": 5, "step": 6, "size": 7, "valid": 2}
 
 
 def test_epoch_is_asked_for_when_it_begins() -> None:
     epochs = iter([4, 5])
     sampler = BatchSampler(ROWS, 53, order="shuffled", epoch=lambda: next(epochs))
-    first, second = list(sampler)[0], list(sampler)[0]
+    first, second = next(iter(sampler)), next(iter(sampler))
     assert isinstance(first, Portion)
     assert isinstance(second, Portion)
     assert (first.epoch, second.epoch) == (4, 5)

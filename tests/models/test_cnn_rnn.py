@@ -118,9 +118,7 @@ def test_another_encoder(sequences: tuple[torch.Tensor, torch.Tensor]) -> None:
 
 def test_an_encoder_of_other_width_is_refused() -> None:
     model = small(encoder=nn.Flatten())
-    with pytest.raises(
-        InputError, match=r"must give num_features=5 features a frame; Flatten gives \(128,\)"
-    ):
+    with pytest.raises(InputError, match=r"must give num_features=5 features a frame; Flatten gives \(128,\)"):
         model(torch.zeros(1, 2, 6, 8, 8))
 
 

@@ -30,9 +30,7 @@ def small(**options: Any) -> PlainCNN:
 
 
 def test_network_of_three_convolutions_for_28_pixels() -> None:
-    model = PlainCNN(
-        in_channels=1, num_outputs=10, size=(28, 28), widths=(32, 64, 64), pool_after=(True, True, False)
-    )
+    model = PlainCNN(in_channels=1, num_outputs=10, size=(28, 28), widths=(32, 64, 64), pool_after=(True, True, False))
     # 28 -3+1-> 26 -/2-> 13 -> 11 -/2-> 5 -> 3
     assert shapes(model, torch.zeros(1, 1, 28, 28)) == [(32, 13, 13), (64, 5, 5), (64, 3, 3)]
     by_hand = (
@@ -62,9 +60,7 @@ def test_network_for_224_pixels() -> None:
 
 
 def test_lenet_for_32_pixels() -> None:
-    model = PlainCNN(
-        in_channels=3, num_outputs=10, size=(32, 32), widths=(6, 16), kernel_size=5, dense=(120, 84)
-    )
+    model = PlainCNN(in_channels=3, num_outputs=10, size=(32, 32), widths=(6, 16), kernel_size=5, dense=(120, 84))
     # 32 -> 28 / 2 = 14 -> 10 / 2 = 5
     assert shapes(model, torch.zeros(1, 3, 32, 32)) == [(6, 14, 14), (16, 5, 5)]
     by_hand = (
@@ -173,9 +169,7 @@ def test_norms_standardise_over_their_own_axes(norm: str, dims: int) -> None:
         "layer": maps.reshape(3, -1),
     }
     values = together[norm]
-    expected = (values - values.mean(1, keepdim=True)) / (
-        values.var(1, correction=0, keepdim=True) + 1e-5
-    ).sqrt()
+    expected = (values - values.mean(1, keepdim=True)) / (values.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
     actual = layer(maps)
     actual = actual.transpose(0, 1).reshape(8, -1) if norm == "batch" else actual.reshape(expected.shape)
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)

@@ -45,9 +45,7 @@ def sweep(grid: Grid, recurrent: Recurrent, cell: str, *, vertical: bool, bidire
     return {place: torch.cat(states) for place, states in swept.items()}
 
 
-def renet_by_loops(
-    model: ReNet, image: torch.Tensor, cell: str, patch: int, bidirectional: bool
-) -> torch.Tensor:
+def renet_by_loops(model: ReNet, image: torch.Tensor, cell: str, patch: int, bidirectional: bool) -> torch.Tensor:
     """Logits of one image `(channels, height, width)`."""
     maps: Grid = {(y, x): image[:, y, x] for y in range(image.shape[1]) for x in range(image.shape[2])}
     for layer in model.layers:
@@ -75,9 +73,7 @@ def renet_by_loops(
 @pytest.mark.parametrize(
     ("size", "patch"), [((8, 4), 2), ((7, 6), 2), ((6, 10), 3)], ids=["even", "continued", "patch3"]
 )
-def test_same_numbers_as_the_equations(
-    cell: str, bidirectional: bool, size: tuple[int, int], patch: int
-) -> None:
+def test_same_numbers_as_the_equations(cell: str, bidirectional: bool, size: tuple[int, int], patch: int) -> None:
     model = ReNet(
         in_channels=2, num_outputs=3, size=size, cell=cell, hidden=3, patch=patch,
         bidirectional=bidirectional, dense=(5,),

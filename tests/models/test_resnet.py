@@ -36,9 +36,7 @@ def bottleneck_count(channels: int, outputs: int, dims: int) -> int:
     for width, blocks in zip((64, 128, 256, 512), (3, 4, 6, 3), strict=True):
         total += conv(1, before, 4 * width, dims)
         for _ in range(blocks):
-            total += (
-                conv(1, before, width, dims) + conv(3, width, width, dims) + conv(1, width, 4 * width, dims)
-            )
+            total += conv(1, before, width, dims) + conv(3, width, width, dims) + conv(1, width, 4 * width, dims)
             before = 4 * width
     return total + 2048 * outputs + outputs
 

@@ -42,9 +42,7 @@ def read(recurrent: Recurrent, cell: str, steps: torch.Tensor) -> tuple[torch.Te
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_sequences_of_different_lengths_as_read_one_by_one(
-    cell: str, bidirectional: bool, num_layers: int
-) -> None:
+def test_sequences_of_different_lengths_as_read_one_by_one(cell: str, bidirectional: bool, num_layers: int) -> None:
     recurrent = Recurrent(3, cell=cell, hidden=4, num_layers=num_layers, bidirectional=bidirectional)
     length = torch.tensor([2, 6, 1, 4])
     steps = torch.randn(4, 6, 3)

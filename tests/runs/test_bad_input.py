@@ -128,7 +128,11 @@ class Faulty(Phantom):
         ("case", (), ("case ids must be unique", "phantom/subject00000/00")),
         ("pixels", (), ("phantom/subject", "2 of 64 pixels are NaN or infinite")),
         ("class", ("loss.weight=balanced",), ("loss.weight=balanced", "no training case is of class lesion")),
-        ("one class", ("objective=val/auroc",), ("objective=val/auroc is undefined", "one class", "objective=val/loss")),
+        (
+            "one class",
+            ("objective=val/auroc",),
+            ("objective=val/auroc is undefined", "one class", "objective=val/loss"),
+        ),
     ],
 )
 def test_faulty_source(
@@ -156,7 +160,9 @@ def table(tmp_path: Path) -> Path:
         for number in range(12):
             image = Image.fromarray(rng.integers(0, 255, (8, 8), dtype=np.uint8))
             image.save(tmp_path / f"image{number:02d}.png")
-            writer.writerow([f"image{number:02d}.png", "ab"[number % 2], ("train", "train", "val", "test")[number // 3]])
+            writer.writerow(
+                [f"image{number:02d}.png", "ab"[number % 2], ("train", "train", "val", "test")[number // 3]]
+            )
     return path
 
 
@@ -201,9 +207,7 @@ def test_file_that_may_not_grow(fails: Fails, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("outputs/runs/*/*/checkpoints/*")), "nothing half written stays"
 
 
-def test_full_disk_leaves_the_epoch_before(
-    fails: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_leaves_the_epoch_before(fails: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save, calls = torch.save, []
 
     def second_fails(content: Any, file: Any) -> None:
@@ -219,7 +223,7 @@ def test_full_disk_leaves_the_epoch_before(
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nand more"), "the GPU's memory is full"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore"), "the GPU's memory is full"),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried …"),
          "this machine's memory is full"),
     ],

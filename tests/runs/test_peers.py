@@ -42,16 +42,13 @@ CASES = {
 
 
 @pytest.mark.parametrize("overrides", CASES.values(), ids=CASES.keys())
-def test_two_processes_equal_one(
-    overrides: tuple[str, ...], train: Train, weights: Weights, points: Points
-) -> None:
+def test_two_processes_equal_one(overrides: tuple[str, ...], train: Train, weights: Weights, points: Points) -> None:
     one = train(*NO_NORM, *overrides, outputs="one")
     two = train(*NO_NORM, *overrides, "hardware=cpu_ddp", outputs="two")
     for name, value in weights(one).items():
         torch.testing.assert_close(weights(two)[name], value, atol=1e-6, rtol=0)
     assert torch.get_num_threads() == 1
-    measured = dict(((name, step), value) for name, step, value in points(one))
-    again = dict(((name, step), value) for name, step, value in points(two))
+    measured, again = ({(name, step): value for name, step, value in points(out)} for out in (one, two))
     assert measured.keys() == again.keys()
     for key, value in measured.items():
         if key[0] != "train/loss_step":  # of the first process's part
@@ -65,7 +62,7 @@ def test_two_processes_equal_one(
 def predictions(out: Path) -> dict[str, list[float]]:
     with (out / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    table = {row["case"]: [float(v) for k, v in row.items() if k.startswith("p_") or k.startswith("p ")] for row in rows}
+    table = {row["case"]: [float(value) for name, value in row.items() if name.startswith("p_")] for row in rows}
     assert len(table) == len(rows), "each case once"
     assert all(table.values())
     return table
@@ -81,7 +78,9 @@ def test_gradients_of_idle_parameters(train: Train, weights: Weights) -> None:
         torch.testing.assert_close(weights(two)[name], value, atol=1e-5, rtol=0)
 
 
-def test_resumed_equals_uninterrupted(train: Train, weights: Weights, points: Points, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumed_equals_uninterrupted(
+    train: Train, weights: Weights, points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = ("hardware=cpu_ddp", "model.dropout=0.5", "augment=light", "epochs=3")
     whole = train(*options, outputs="whole")
     from fiducial.checkpoints import Checkpoints
@@ -93,9 +92,10 @@ def test_resumed_equals_uninterrupted(train: Train, weights: Weights, points: Po
         if self.epoch == 1:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "on_train_epoch_end", dying)
-        train(*options, outputs="killed")
+        with pytest.raises(KeyboardInterrupt):
+            train(*options, outputs="killed")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning leaves it ignored
     out = train("resume=auto", *options, outputs="killed")
     assert all(torch.equal(value, weights(out)[name]) for name, value in weights(whole).items())

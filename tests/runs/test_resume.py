@@ -33,9 +33,10 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             if (self.current_epoch, batch_idx) == (epoch, step):
                 raise KilledError
 
-        with monkeypatch.context() as patch, pytest.raises(KilledError):
+        with monkeypatch.context() as patch:
             patch.setattr(Task, "on_train_batch_end", on_train_batch_end)
-            yield
+            with pytest.raises(KilledError):
+                yield
 
     return killed
 
@@ -99,8 +100,8 @@ def test_resumed_with_workers_that_read_ahead(
 ) -> None:
     network = ("model=cnn_rnn", "model.dropout=0.3", "model.widths=[8]", "model.hidden=4")
     sequences = (
-        "scheduler=one_cycle",
-        "data.source.sequence=true", "data.source.size=[4,8,8]", "data.source.min_length=2", "augment=light", "epochs=3",
+        "data.source.sequence=true", "data.source.size=[4,8,8]", "data.source.min_length=2",
+        "scheduler=one_cycle", "augment=light", "epochs=3",
     )  # fmt: skip
     whole = train(*sequences, "data.num_workers=0", network=network)
     sequences += (f"data.num_workers={workers}",)
@@ -133,9 +134,10 @@ def test_killed_when_patience_was_over(
     def on_fit_end(*args: Any) -> None:
         raise KilledError
 
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
+    with monkeypatch.context() as patch:
         patch.setattr(checkpoints.Checkpoints, "on_fit_end", on_fit_end)
-        train(*diverging, outputs="killed")
+        with pytest.raises(KilledError):
+            train(*diverging, outputs="killed")
     out = train("resume=auto", *diverging, outputs="killed")
     assert points(whole) == points(out), "no epoch is trained after the end"
     assert same(weights(whole), weights(out))
@@ -163,15 +165,16 @@ def test_killed_while_a_checkpoint_is_written(
             raise KilledError
 
     def dying_replace(source: Any, target: Any) -> None:
-        if calls["save"] == epoch + 1 and Path(source).suffix == ".part":
-            if (moment, Path(target).name) in ((MOMENTS[2], "last.ckpt"), (MOMENTS[3], "best.ckpt")):
-                raise KilledError
+        victim = {MOMENTS[2]: "last.ckpt", MOMENTS[3]: "best.ckpt"}.get(moment)
+        if calls["save"] == epoch + 1 and Path(source).suffix == ".part" and Path(target).name == victim:
+            raise KilledError
         replace(source, target)
 
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
+    with monkeypatch.context() as patch:
         patch.setattr(torch, "save", dying_save)
         patch.setattr(os, "replace", dying_replace)
-        train(outputs="killed")
+        with pytest.raises(KilledError):
+            train(outputs="killed")
     out = train("resume=auto", outputs="killed")
     for name in ("last.ckpt", "best.ckpt"):
         assert same(weights(whole, name), weights(out, name))

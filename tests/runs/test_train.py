@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,11 @@ EASY = (
     "data.source.num_subjects=250", "data.source.difficulty=0", "data.source.noise=0.02", "data.batch_size=16",
     "optimizer.lr=0.01", "epochs=12",
 )  # fmt: skip
+TINY = (
+    "hardware=cpu", "hardware.threads=1", "tracking=none", "objective=val/loss", "data.batch_size=5",
+    "data.source.num_subjects=40", "data.source.images_per_subject=1", "data.source.size=[16,16]",
+)  # fmt: skip
+SMALL = ("model.widths=[4]", "model.dense=[8]")
 NETWORK = ("model.widths=[8,16]", "model.dense=[16]")
 TASKS = {
     "binary, softmax": (),
@@ -145,3 +152,18 @@ def test_nothing_of_lightning_is_printed(train: Train, capfd: pytest.CaptureFixt
     assert [line[:9] for line in lines] == ["epoch 1/1"]
     for word in ("GPU available", "Tip", "Restoring", "Loaded model", "weights_only"):
         assert word not in said.out
+
+
+@pytest.mark.slow
+def test_compiled_network_has_the_same_checkpoint(train: Train, tmp_path: Path) -> None:
+    """In a process of its own, without the checks of shapes that tests add: these cannot be compiled."""
+    options, outputs = ("epochs=1", "optimizer=sgd"), tmp_path / "compiled"
+    plain = train(*options)
+    command = [sys.executable, "-m", "fiducial", "train", *TINY, *SMALL, *options]
+    subprocess.run([*command, "hardware.compile=true", f"outputs={outputs}"], check=True, capture_output=True)
+    (compiled,) = outputs.glob("runs/*/*")
+    one, other = (torch.load(out / "checkpoints" / "last.ckpt", weights_only=True) for out in (plain, compiled))
+    assert one["state_dict"].keys() == other["state_dict"].keys()
+    for name, value in one["state_dict"].items():
+        torch.testing.assert_close(other["state_dict"][name], value, atol=1e-5, rtol=0)
+    assert run("evaluate", [str(compiled), "hardware.compile=false"]) == 0

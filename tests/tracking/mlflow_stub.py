@@ -71,9 +71,7 @@ class MlflowStub:
 
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
-        threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        ).start()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def stop(self) -> None:
         if self._server is not None:
@@ -118,9 +116,7 @@ class MlflowStub:
     def _runs_search(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         wanted = body["filter"].partition(" = ")[2].strip("'")
         found = [
-            key
-            for key, run in self.runs.items()
-            if run["tags"]["fiducial.run"] == wanted and run["stage"] == "active"
+            key for key, run in self.runs.items() if run["tags"]["fiducial.run"] == wanted and run["stage"] == "active"
         ]
         return 200, {"runs": [self._run(run_id) for run_id in found]}
 

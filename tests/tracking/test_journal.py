@@ -48,9 +48,7 @@ def test_only_a_torn_line(tmp_path):
 
 def test_a_damaged_line_in_the_middle_is_not_the_end(tmp_path):
     path = tmp_path / "journal.jsonl"
-    path.write_bytes(
-        b'{"event":"run","id":"x"}\n\0\0\0\n[1]\n{"event":"status","status":"FINISHED","time":1}\n'
-    )
+    path.write_bytes(b'{"event":"run","id":"x"}\n\0\0\0\n[1]\n{"event":"status","status":"FINISHED","time":1}\n')
     assert [event["event"] for event in events(path)] == ["run", "unreadable", "unreadable", "status"]
     assert History.of(path).status == "FINISHED"
 
@@ -90,9 +88,7 @@ def test_threads_do_not_mix_lines(tmp_path):
         thread.join()
     seen = events(journal.path)
     for name in "abcd":
-        assert [e["values"][name] for e in seen if name in e["values"]] == [
-            str(number) for number in range(200)
-        ]
+        assert [e["values"][name] for e in seen if name in e["values"]] == [str(number) for number in range(200)]
 
 
 def test_points_that_json_does_not_know(tmp_path):

@@ -260,9 +260,7 @@ with track(Path(sys.argv[1]) / "a", tracker, name="a", experiment="a"):
     sys.stdout.flush()
     os._exit(0)
 """
-    seconds, modules = subprocess.check_output(
-        [sys.executable, "-c", code, str(tmp_path)], text=True
-    ).splitlines()
+    seconds, modules = subprocess.check_output([sys.executable, "-c", code, str(tmp_path)], text=True).splitlines()
     assert modules == "[]"
     assert float(seconds) < 0.5
 

@@ -184,9 +184,7 @@ def real_server(tmp_path_factory):
     ]  # fmt: skip
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
     log = (folder / "log.txt").open("w")
-    process = subprocess.Popen(
-        command, stdout=log, stderr=log, start_new_session=True, cwd=folder, env=environment
-    )
+    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=folder, env=environment)
     uri = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 180
     try:
@@ -208,9 +206,7 @@ def real_server(tmp_path_factory):
 @pytest.mark.slow
 def test_a_real_server_that_freezes_in_the_middle(real_server, tmp_path):
     uri, process = real_server
-    tracker = Tracker(
-        outputs=tmp_path, uri=uri, flush_seconds=0.2, patience_seconds=60, system_metrics_seconds=0
-    )
+    tracker = Tracker(outputs=tmp_path, uri=uri, flush_seconds=0.2, patience_seconds=60, system_metrics_seconds=0)
     with track(tmp_path / "a", tracker, name="a", experiment="test") as run:
         run.start_delivery()
         train(run, range(1000))

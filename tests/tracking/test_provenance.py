@@ -21,9 +21,7 @@ def git(cwd, *arguments):
         "-c",
         "commit.gpgsign=false",
     ]
-    return subprocess.run(
-        ["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True, text=True
-    ).stdout
+    return subprocess.run(["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture

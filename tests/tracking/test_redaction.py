@@ -14,9 +14,7 @@ def test_secret_keys(key):
     assert redact(key, 12345) == "***"
 
 
-@pytest.mark.parametrize(
-    "key", ["tokenizer", "num_tokens", "model.max_tokens", "secretary", "keys", "learning_rate"]
-)
+@pytest.mark.parametrize("key", ["tokenizer", "num_tokens", "model.max_tokens", "secretary", "keys", "learning_rate"])
 def test_harmless_keys(key):
     assert not is_secret(key)
     assert redact(key, 197) == "197"

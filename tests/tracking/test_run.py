@@ -32,9 +32,7 @@ def test_everything_arrives(tracker, tmp_path):
     extra.write_bytes(bytes(range(256)))
     with track(out, tracker, name="first", experiment="test") as run:
         run.start_delivery()
-        run.log_params(
-            {f"p{number}": number for number in range(250)} | {"flag": True, "none": None, "empty": ""}
-        )
+        run.log_params({f"p{number}": number for number in range(250)} | {"flag": True, "none": None, "empty": ""})
         run.set_tags({f"t{number}": number for number in range(250)})
         for step in range(2500):
             run.log_metrics({"loss": 1 / (step + 1), "train/acc [%]": step}, step)
@@ -54,9 +52,7 @@ def test_everything_arrives(tracker, tmp_path):
     assert points(client, found, "train/acc ___") == [(step, step) for step in range(2500)]
     note = Path(client.download_artifacts(found.info.run_id, "notes/deep/note.txt"))
     assert note.read_text() == "grüße\n"
-    assert (
-        Path(client.download_artifacts(found.info.run_id, "elsewhere.bin")).read_bytes() == extra.read_bytes()
-    )
+    assert Path(client.download_artifacts(found.info.run_id, "elsewhere.bin")).read_bytes() == extra.read_bytes()
     assert found.info.artifact_uri.startswith(f"file://{tracker.outputs}/artifacts/test/")
     assert list((tracker.outputs / "active").iterdir()) == []
 
@@ -212,9 +208,7 @@ def test_a_database_that_was_lost_is_filled_again(tracker, empty_database):
 
     with track(tracker.outputs / "a", tracker, name="a", experiment="test") as run:
         run.log_metrics({"loss": 1}, 0)
-    other = Tracker(
-        outputs=tracker.outputs, uri=f"sqlite:///{tracker.outputs}/second.db", system_metrics_seconds=0
-    )
+    other = Tracker(outputs=tracker.outputs, uri=f"sqlite:///{tracker.outputs}/second.db", system_metrics_seconds=0)
     shutil.copy(empty_database, tracker.outputs / "second.db")
     receipt = tracker.outputs / "a" / "tracking" / "delivered.json"
     receipt.write_text(receipt.read_text().replace("mlflow.db", "second.db"))
@@ -280,9 +274,7 @@ def test_logging_metrics_writes_nothing_in_the_calling_thread(tmp_path, monkeypa
     writers = set()
     write = os.write
     with track(tmp_path / "a", tracker, name="a", experiment="test") as run:
-        monkeypatch.setattr(
-            os, "write", lambda *args: writers.add(threading.current_thread().name) or write(*args)
-        )
+        monkeypatch.setattr(os, "write", lambda *args: writers.add(threading.current_thread().name) or write(*args))
         begin = time.perf_counter()
         for step in range(20_000):
             run.log_metrics({"loss": 0.5, "acc": 0.5}, step)
@@ -292,9 +284,7 @@ def test_logging_metrics_writes_nothing_in_the_calling_thread(tmp_path, monkeypa
     assert writers == {"fiducial-journal"}
     assert seconds < 1e-3
     logged = [
-        point
-        for event, _ in journal.read(run.out / "tracking" / "journal.jsonl")
-        for point in event.get("points", ())
+        point for event, _ in journal.read(run.out / "tracking" / "journal.jsonl") for point in event.get("points", ())
     ]
     assert [point[3] for point in logged if point[0] == "loss"] == list(range(20_000))
 
@@ -313,9 +303,7 @@ def test_metrics_outlive_a_full_disk(tmp_path, monkeypatch):
             run.flush()
         monkeypatch.undo()
     logged = [
-        point
-        for event, _ in journal.read(run.out / "tracking" / "journal.jsonl")
-        for point in event.get("points", ())
+        point for event, _ in journal.read(run.out / "tracking" / "journal.jsonl") for point in event.get("points", ())
     ]
     assert [point[1] for point in logged] == [1, 2]
 

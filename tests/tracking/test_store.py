@@ -30,9 +30,7 @@ with track(outputs / f"run{number}", tracker, name=f"run{number}", experiment="r
 def test_processes_that_start_at_once_in_a_fresh_folder_lose_nothing(tmp_path):
     outputs = tmp_path / "fresh"
     jobs = [
-        subprocess.Popen(
-            [sys.executable, "-c", JOB, str(outputs), str(number)], stderr=subprocess.PIPE, text=True
-        )
+        subprocess.Popen([sys.executable, "-c", JOB, str(outputs), str(number)], stderr=subprocess.PIPE, text=True)
         for number in range(8)
     ]
     errors = [job.communicate(timeout=300)[1] for job in jobs]

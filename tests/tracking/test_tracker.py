@@ -49,9 +49,7 @@ def test_a_refused_uri_keeps_its_secret(tmp_path):
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "field", ["flush_seconds", "patience_seconds", "system_metrics_seconds", "request_seconds"]
-)
+@pytest.mark.parametrize("field", ["flush_seconds", "patience_seconds", "system_metrics_seconds", "request_seconds"])
 def test_periods(tmp_path, field):
     with pytest.raises(InputError, match=f"tracking.{field}: expected"):
         Tracker(outputs=tmp_path, **{field: -1})

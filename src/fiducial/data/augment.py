@@ -27,9 +27,7 @@ def flip(image: Image, axes: Sequence[int], probability: float, draw: torch.Gene
     return image
 
 
-def affine(
-    image: Image, matrix: Float[Tensor, "batch dims dims"], shift: Float[Tensor, "batch dims"]
-) -> Image:
+def affine(image: Image, matrix: Float[Tensor, "batch dims dims"], shift: Float[Tensor, "batch dims"]) -> Image:
     """Resample each image at `matrix @ x + shift`, x in voxel coordinates from the centre; the border repeats.
 
     Axes are in array order. Rotation and zoom are in voxels, so that images that are not square keep angles.
@@ -88,9 +86,7 @@ class Augment:
     ) -> None:
         for name, bounds in (("zoom", zoom), ("gamma", gamma)):
             if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]:
-                raise InputError(
-                    f"augment.{name} must be [low, high] with 0 < low <= high; got {list(bounds)}"
-                )
+                raise InputError(f"augment.{name} must be [low, high] with 0 < low <= high; got {list(bounds)}")
         if not 0 <= probability <= 1:
             raise InputError(f"augment.probability must be between 0 and 1; got {probability}")
         if min(rotate, shift, brightness, contrast, noise) < 0:

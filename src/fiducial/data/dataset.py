@@ -22,7 +22,7 @@ class CaseDataset(Dataset[Batch | InputError]):
 
     An item is a batch: `image` (batch, channels, *spatial) uint8 or float32, `label`, `row` (batch,) the
     number of each case in the source's table, for sequences `length` (batch,) in frames, and `epoch`, `step`,
-    `size` and `count`, see `Portion`. An image that cannot be used gives an InputError in the batch's place: raised
+    `size` and `valid`, see `Portion`. An image that cannot be used gives an InputError in the batch's place: raised
     in a loader's worker, it would arrive as a stack trace.
     """
 
@@ -39,7 +39,7 @@ class CaseDataset(Dataset[Batch | InputError]):
         return self.__getitems__([row])
 
     def __getitems__(self, rows: list[int]) -> Batch | InputError:
-        portion = rows if isinstance(rows, Portion) else Portion(rows, size=len(rows), count=len(rows))
+        portion = rows if isinstance(rows, Portion) else Portion(rows, size=len(rows), valid=len(rows))
         index = torch.tensor(portion)
         try:
             images = self._images(portion)
@@ -63,9 +63,7 @@ class CaseDataset(Dataset[Batch | InputError]):
         for image, row in zip(images, rows, strict=True):
             shape = (image.shape[0], spec.size[0], *image.shape[2:]) if self.sequence else image.shape
             if shape != expected:
-                raise InputError(
-                    f"{self._name(row)}: expected an image of shape {expected}, got {image.shape}"
-                )
+                raise InputError(f"{self._name(row)}: expected an image of shape {expected}, got {image.shape}")
 
     def _check_values(self, images: NDArray[Any] | list[NDArray[Any]], rows: list[int]) -> None:
         """Refuse NaN and infinite pixels."""

@@ -73,7 +73,7 @@ class DataModule(pl.LightningDataModule):
         spec: Any = None,
     ) -> None:
         super().__init__()
-        if batch_size != "full" and (isinstance(batch_size, str) or batch_size < 1):
+        if batch_size != "full" and (not isinstance(batch_size, int) or batch_size < 1):
             raise InputError(f"data.batch_size must be at least 1, or full; got {batch_size}")
         if sampling not in SAMPLINGS:
             raise InputError(
@@ -100,9 +100,7 @@ class DataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return batches of the training split, in the order of each epoch."""
-        weights = (
-            balancing_weights(self.cases, self.spec.num_classes) if self.sampling == "balanced" else None
-        )
+        weights = balancing_weights(self.cases, self.spec.num_classes) if self.sampling == "balanced" else None
         return self._loader("train", order=self.sampling, weights=weights, epoch=self._epoch)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -127,7 +125,9 @@ class DataModule(pl.LightningDataModule):
         self._first_epoch = state_dict["epoch"]
 
     def _epoch(self) -> int:
-        done = self.trainer.fit_loop.epoch_progress.current.processed if self.trainer else 0
+        if self.trainer is None:
+            return 0
+        done: int = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
         return max(self._first_epoch, done)
 
     def _loader(self, split: str, **options: Any) -> DataLoader[Any]:
@@ -189,21 +189,17 @@ def standardise(
 ) -> Float[Tensor, "batch channels *spatial"]:
     """Return `(image - mean) / std`, with one value for all channels or one for each."""
     shape = (1, -1, *[1] * (image.ndim - 2))
-    centre, scale = (
-        torch.as_tensor(v, dtype=torch.float32, device=image.device).view(shape) for v in (mean, std)
-    )
+    centre, scale = (torch.as_tensor(v, dtype=torch.float32, device=image.device).view(shape) for v in (mean, std))
     return (image - centre) / scale
 
 
 def _per_channel(value: float | list[float], channels: int) -> Float[Tensor, " channels"]:
     tensor = torch.as_tensor(value, dtype=torch.float32).flatten()
     if len(tensor) not in (1, channels):
-        raise InputError(
-            f"data.mean and data.std take one value or {channels}, one per channel; got {len(tensor)}"
-        )
+        raise InputError(f"data.mean and data.std take one value or {channels}, one per channel; got {len(tensor)}")
     return tensor
 
 
-def _unchanged(batch: Batch) -> Batch:
+def _unchanged(batch: Any) -> Any:
     """The dataset gives whole batches."""
     return batch

@@ -21,19 +21,19 @@ class Portion(list[int]):
         epoch: number of the epoch.
         step: number of the batch in it.
         size: cases in the batch, all processes together.
-        count: how many of the rows count; 0 where a batch has too few cases for all processes, and this one
+        valid: how many of the rows count; 0 where a batch has too few cases for all processes, and this one
             takes part with a row that does not count.
     """
 
-    def __init__(self, rows: Sequence[int], *, epoch: int = 0, step: int = 0, size: int = 0, count: int = 0) -> None:
+    def __init__(self, rows: Sequence[int], *, epoch: int = 0, step: int = 0, size: int = 0, valid: int = 0) -> None:
         super().__init__(rows)
-        self.epoch, self.step, self.size, self.count = epoch, step, size, count
+        self.epoch, self.step, self.size, self.valid = epoch, step, size, valid
 
     @classmethod
     def of(cls, batch: Int[Tensor, " cases"], *, epoch: int, step: int, rank: int, world_size: int) -> Portion:
-        """Return what process `rank` takes of a batch: rows rank, rank + world_size, …"""
+        """Return what process `rank` takes of a batch: each `world_size`-th row, from number `rank` on."""
         rows = batch[rank::world_size].tolist()
-        return cls(rows or batch[:1].tolist(), epoch=epoch, step=step, size=len(batch), count=len(rows))
+        return cls(rows or batch[:1].tolist(), epoch=epoch, step=step, size=len(batch), valid=len(rows))
 
 
 def epoch_order(
@@ -92,7 +92,7 @@ class BatchSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         epoch = self.epoch()
         order = epoch_order(self.rows, self.order, weights=self.weights, seed=self.seed, epoch=epoch)
-        for step, batch in enumerate(order.split(self.batch_size)):
+        for step, batch in enumerate(torch.split(order, self.batch_size)):
             yield Portion.of(batch, epoch=epoch, step=step, rank=self.rank, world_size=self.world_size)
 
     def __len__(self) -> int:

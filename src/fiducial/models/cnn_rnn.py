@@ -105,9 +105,7 @@ class CNNRNN(nn.Module):
         self.pooling = pooling
         features = self.recurrent.out_features
         if pooling == "attention":
-            self.attention = nn.Sequential(
-                nn.Linear(features, features), nn.Tanh(), nn.Linear(features, 1, bias=False)
-            )
+            self.attention = nn.Sequential(nn.Linear(features, features), nn.Tanh(), nn.Linear(features, 1, bias=False))
         self.dense = dense_layers(features, num_outputs, widths=(), dropout=dropout)
 
     def forward(

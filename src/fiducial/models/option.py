@@ -15,9 +15,7 @@ def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
     """
     names = list(choices)
     if value not in names:
-        raise InputError(
-            f"{option} must be one of {', '.join(names)}; got {value!r}{nearest(str(value), names)}"
-        )
+        raise InputError(f"{option} must be one of {', '.join(names)}; got {value!r}{nearest(str(value), names)}")
 
 
 def check_positive(option: str, *values: int) -> None:

@@ -167,14 +167,11 @@ def _pooled(pool_after: Sequence[bool] | int | None, *, num_blocks: int, pooling
         return [False] * num_blocks
     if isinstance(pool_after, Sequence):
         if len(pool_after) != num_blocks:
-            raise InputError(
-                f"pool_after must have one value for each of {num_blocks} widths; got {list(pool_after)}"
-            )
+            raise InputError(f"pool_after must have one value for each of {num_blocks} widths; got {list(pool_after)}")
         return [bool(pool) for pool in pool_after]
     if isinstance(pool_after, bool) or not 0 <= pool_after <= num_blocks:
         raise InputError(
-            f"pool_after must be a list of truth values or a number of blocks from 0 to {num_blocks}; "
-            f"got {pool_after}"
+            f"pool_after must be a list of truth values or a number of blocks from 0 to {num_blocks}; got {pool_after}"
         )
     return [number < pool_after for number in range(num_blocks)]
 
@@ -189,9 +186,7 @@ def _norm(norm: str, width: int, extent: tuple[int, ...], *, num_groups: int) ->
     if groups < 1 or width % groups:
         raise InputError(f"norm=group needs widths that num_groups divides; got {width} and {num_groups}")
     if width // groups * prod(extent) == 1:
-        raise InputError(
-            f"norm={norm} is left with one value to normalise over; use fewer widths, or norm=layer"
-        )
+        raise InputError(f"norm={norm} is left with one value to normalise over; use fewer widths, or norm=layer")
     if norm == "instance":
         return INSTANCE_NORM[len(extent)](width, affine=True)
     return nn.GroupNorm(groups, width)

@@ -31,9 +31,7 @@ class Sweeps(nn.Module):
         super().__init__()
         check_positive("patch", patch)
         self.patch = patch
-        self.vertical = Recurrent(
-            in_features * patch**2, cell=cell, hidden=hidden, bidirectional=bidirectional
-        )
+        self.vertical = Recurrent(in_features * patch**2, cell=cell, hidden=hidden, bidirectional=bidirectional)
         self.out_features = self.vertical.out_features
         self.horizontal = Recurrent(self.out_features, cell=cell, hidden=hidden, bidirectional=bidirectional)
 
@@ -49,9 +47,7 @@ class Sweeps(nn.Module):
         outputs: Tensor = swept.reshape(num_cases, num_rows, num_columns, -1)
         return outputs
 
-    def _patches(
-        self, maps: Float[Tensor, "batch height width features"]
-    ) -> Float[Tensor, "batch rows columns _"]:
+    def _patches(self, maps: Float[Tensor, "batch height width features"]) -> Float[Tensor, "batch rows columns _"]:
         """Return the patches, each flattened in the order row, column, feature."""
         num_cases, height, width, features = maps.shape
         num_rows, num_columns = ceil(height / self.patch), ceil(width / self.patch)

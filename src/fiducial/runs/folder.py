@@ -55,7 +55,7 @@ def create(composed: Composed, identity: str) -> Path:
     """
     cfg = composed.cfg
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
-    out = Path(cfg.outputs) / "runs" / cfg.name / (_job() or f"{now}-{secrets.token_hex(3)}")
+    out: Path = Path(cfg.outputs) / "runs" / cfg.name / (_job() or f"{now}-{secrets.token_hex(3)}")
     if out.exists():
         raise InputError(f"{out} is there already: go on with it by resume={out}, or give torchrun another --rdzv-id")
     out.mkdir(parents=True)

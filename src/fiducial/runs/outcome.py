@@ -50,9 +50,7 @@ class Outcome:
         predictions = tabulate(task, data)
         target = cfg.data.spec.target
         assert predictions.label is not None
-        intervals = bootstrap(
-            predictions.probabilities, predictions.label, predictions.subject, target, seed=cfg.seed
-        )
+        intervals = bootstrap(predictions.probabilities, predictions.label, predictions.subject, target, seed=cfg.seed)
         pictures = draw(predictions, intervals, data, history=task.history, epoch=epoch, objective=cfg.objective)
         return cls(cfg, out, predictions, intervals, task.test_scores["test/loss"], epoch, pictures)
 

@@ -31,7 +31,9 @@ def predict(cfg: DictConfig, out: Path, names: Sequence[Path], *, checkpoint: st
     """
     spec = cfg.data.spec
     if spec.sequence:
-        raise InputError("predict takes image files; the cases of this run are sequences: `fiducial evaluate RUN data=…`")
+        raise InputError(
+            "predict takes image files; the cases of this run are sequences: `fiducial evaluate RUN data=…`"
+        )
     files = find_images(names)
     hardware: Hardware = component(cfg.hardware)
     hardware.check()

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from torch.profiler import ProfilerActivity, profile, supported_activities
+import torch
+from torch.profiler import ProfilerActivity, profile
 
 from fiducial.tracking import NullRun, Run
 
@@ -28,7 +29,8 @@ class Profile(pl.Callback):
     def __init__(self, folder: Path, run: Run | NullRun) -> None:
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it reports each start and stop
         self.folder, self.run = folder, run
-        self.profiler = profile(activities=supported_activities() & {ProfilerActivity.CPU, ProfilerActivity.CUDA})
+        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
+        self.profiler = profile(activities=activities)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the steps: after the first few, if there are so many."""
@@ -54,8 +56,7 @@ class Profile(pl.Callback):
     def _write(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self.profiler.export_chrome_trace(str(self.folder / TRACE))
-        cuda = ProfilerActivity.CUDA in self.profiler.activities
-        sort_by = "self_cuda_time_total" if cuda else "self_cpu_time_total"
+        sort_by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
         table = self.profiler.key_averages().table(sort_by=sort_by, row_limit=ROWS, max_name_column_width=60)
         (self.folder / TABLE).write_text(table)
         for name in (TRACE, TABLE):

@@ -28,9 +28,7 @@ def log_provenance(run: Run, cfg: DictConfig, out: Path, data: DataModule) -> No
     run.log_params({**record.choices, **dict(_scalars(OmegaConf.to_container(cfg, resolve=True)))})
     run.log_dataset(record.choices["data"], fingerprint["sha256"], _profile(data))
     run.set_tags({**origin.as_tags(), **_identity(record.identity, fingerprint, origin)})
-    run.set_tags(
-        {"fiducial.select": cfg.select, "fiducial.objective": cfg.objective, "fiducial.folder": out.name}
-    )
+    run.set_tags({"fiducial.select": cfg.select, "fiducial.objective": cfg.objective, "fiducial.folder": out.name})
     run.log_text(redact_text((out / folder.CONFIG).read_text()), "config.yaml")
     run.log_text(json.dumps(origin.as_dict(), indent=1), "provenance.json")
     run.log_text(json.dumps(fingerprint, indent=1), "data.json")

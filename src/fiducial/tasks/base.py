@@ -107,7 +107,7 @@ class Task(pl.LightningModule):
 
     def share(self, batch: Batch) -> float | Tensor:
         """Return this process's weight in the mean loss of a batch; the weights of all processes sum to 1."""
-        return int(batch["count"]) / int(batch["size"])
+        return int(batch["valid"]) / int(batch["size"])
 
     # -- optimisation -------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class Task(pl.LightningModule):
         """Build the optimizer and the schedule."""
         optimizer = self.make_optimizer(self.model.parameters())
         if self.schedule is not None:
-            known = {
+            known: dict[str, Callable[[], Any]] = {
                 "total_steps": lambda: int(self.trainer.estimated_stepping_batches),
                 "objective_mode": lambda: self.objective_mode,
             }
@@ -155,7 +155,8 @@ class Task(pl.LightningModule):
             output = self.model(image, batch.get("length"))
         else:
             output = self.model(image)
-        return output[0] if isinstance(output, tuple) else output
+        raw: Tensor = output[0] if isinstance(output, tuple) else output
+        return raw
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return this process's part of the loss of a batch, times the processes: gradients are averaged."""
@@ -178,7 +179,7 @@ class Task(pl.LightningModule):
         loss, outputs = self.step(batch)
         part = loss * self.share(batch) if self.trainer.world_size > 1 else loss
         self._losses[stage].add(part.detach(), batch["size"])
-        self._outputs[stage].add(batch["count"], row=batch["row"], **outputs)
+        self._outputs[stage].add(batch["valid"], row=batch["row"], **outputs)
         return part
 
     def _refuse_nan(self, loss: float, stage: Stage, where: str = "") -> None:

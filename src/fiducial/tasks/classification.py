@@ -30,7 +30,7 @@ def class_probabilities(logits: Float[Tensor, "batch outputs"], head: Head, targ
     return torch.cat([1 - positive, positive], dim=1) if target == "binary" else positive
 
 
-def loss_target(label: Int[Tensor, batch *labels], head: Head, form: str, num_classes: int) -> Tensor:
+def loss_target(label: Int[Tensor, batch * labels], head: Head, form: str, num_classes: int) -> Tensor:
     """Return labels in the form a loss takes: class numbers, or float `(batch, outputs)`."""
     if head == "ordinal":
         return levels(label, num_classes)
@@ -89,7 +89,7 @@ class Classification(Task):
             return super().share(batch)
         weight = self.loss.weight
         assert isinstance(weight, Tensor)
-        here = weight[batch["label"][: batch["count"]]].sum()
+        here = weight[batch["label"][: batch["valid"]]].sum()
         everywhere = here.clone()
         distributed.all_reduce(everywhere)
         return here / everywhere

@@ -65,9 +65,7 @@ def log_batch(client: MlflowClient, run_id: str, batch: Batch) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     # "nan" and both infinities become NaN: MLflow would store an infinity as 1.8e308
-    values = [
-        (key, float("nan") if isinstance(value, str) else value, *rest) for key, value, *rest in batch.metrics
-    ]
+    values = [(key, float("nan") if isinstance(value, str) else value, *rest) for key, value, *rest in batch.metrics]
     client.log_batch(
         run_id,
         metrics=[Metric(*value) for value in values],

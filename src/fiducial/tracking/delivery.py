@@ -238,7 +238,5 @@ def _log_dataset(client: MlflowClient, run_id: str, event: Event) -> None:
 
 def _runs_of(client: MlflowClient, experiment: str, run: str) -> list[str]:
     """Return the MLflow runs that carry a run's tag, oldest first."""
-    found = client.search_runs(
-        [experiment], f"tags.`{RUN_TAG}` = '{run}'", order_by=["attributes.start_time ASC"]
-    )
+    found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run}'", order_by=["attributes.start_time ASC"])
     return [str(match.info.run_id) for match in found]

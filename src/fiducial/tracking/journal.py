@@ -99,8 +99,7 @@ def metrics_event(points: list[Point]) -> Event:
     return {
         "event": "metrics",
         "points": [
-            [key, value if math.isfinite(value) else str(value), time, step]
-            for key, value, time, step in points
+            [key, value if math.isfinite(value) else str(value), time, step] for key, value, time, step in points
         ],
     }
 

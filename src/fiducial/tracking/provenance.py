@@ -83,9 +83,7 @@ class Provenance:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything but the diff, ready for JSON or YAML."""
-        return {key: value for key, value in asdict(self).items() if key != "diff"} | {
-            "gpus": list(self.gpus)
-        }
+        return {key: value for key, value in asdict(self).items() if key != "diff"} | {"gpus": list(self.gpus)}
 
 
 def collect(argv: Sequence[str], cwd: Path) -> Provenance:

@@ -50,13 +50,9 @@ class Run:
         path = out / FOLDER / "journal.jsonl"
         history = History.of(path)
         if resume and history.run is None:
-            raise InputError(
-                f"expected a folder with a run to resume, got {out}, which has none; start without resume"
-            )
+            raise InputError(f"expected a folder with a run to resume, got {out}, which has none; start without resume")
         if not resume and history.run is not None:
-            raise InputError(
-                f"expected a folder without a run, got {out}; resume that run, or choose another folder"
-            )
+            raise InputError(f"expected a folder without a run, got {out}; resume that run, or choose another folder")
         self.out = out
         self.resumed = resume
         self.id: str = history.run["id"] if history.run else uuid.uuid4().hex
@@ -221,9 +217,7 @@ class Run:
                 failed = False
             except OSError as error:
                 if not failed:
-                    logger.warning(
-                        "metrics are kept in memory, %s cannot be written: %s", self._journal.path, error
-                    )
+                    logger.warning("metrics are kept in memory, %s cannot be written: %s", self._journal.path, error)
                 failed = True
 
 

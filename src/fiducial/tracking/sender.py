@@ -26,9 +26,7 @@ class Sender(threading.Thread):
         afterwards: done once, after the first delivery; takes a function that says when to hurry.
     """
 
-    def __init__(
-        self, delivery: Delivery, *, seconds: float, afterwards: Callable[[Callable[[], bool]], None]
-    ) -> None:
+    def __init__(self, delivery: Delivery, *, seconds: float, afterwards: Callable[[Callable[[], bool]], None]) -> None:
         super().__init__(name="fiducial-sender", daemon=True)
         self.error: str | None = None
         self._delivery = delivery
@@ -85,9 +83,7 @@ class Sender(threading.Thread):
             self._failures += 1
         except RunDeletedError:
             self._stopped = True
-            logger.warning(
-                "the run was deleted in MLflow; it goes on, and its journal stays in %s", self._delivery.out
-            )
+            logger.warning("the run was deleted in MLflow; it goes on, and its journal stays in %s", self._delivery.out)
         except Exception as error:  # whatever it is, training goes on
             self._failures += 1
             self.error = reason(error)

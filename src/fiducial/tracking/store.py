@@ -137,9 +137,7 @@ def check_database(path: Path) -> None:
     """
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as connection:
-            tables = {
-                name for (name,) in connection.execute("select name from sqlite_master where type='table'")
-            }
+            tables = {name for (name,) in connection.execute("select name from sqlite_master where type='table'")}
     except sqlite3.DatabaseError as error:
         raise InputError(_broken(path, str(error))) from error
     if not {"experiments", "runs", "metrics", "alembic_version"} <= tables:
@@ -185,14 +183,11 @@ def _database_health(path: Path) -> list[Finding]:
     size = path.stat().st_size
     intact = verdict == "ok"
     return [
-        Finding(
-            "ok" if intact else "error", "database", f"{path} is intact" if intact else _broken(path, verdict)
-        ),
+        Finding("ok" if intact else "error", "database", f"{path} is intact" if intact else _broken(path, verdict)),
         Finding(
             "ok" if size < _LARGE_BYTES else "warning",
             "size",
-            f"{size / 2**20:.1f} MB"
-            + ("" if size < _LARGE_BYTES else "; delete old runs and run `mlflow gc`"),
+            f"{size / 2**20:.1f} MB" + ("" if size < _LARGE_BYTES else "; delete old runs and run `mlflow gc`"),
         ),
         _schema_health(path, version),
         Finding("ok", "running", f"{running} runs have the status RUNNING"),
@@ -229,14 +224,10 @@ def _server_health(uri: str) -> Finding:
     except HTTPError as error:
         status = error.code
     except OSError as error:
-        return Finding(
-            "error", "server", f"{host} does not answer ({error}); runs go on and deliver when it is back"
-        )
+        return Finding("error", "server", f"{host} does not answer ({error}); runs go on and deliver when it is back")
     if status == 200:
         return Finding("ok", "server", f"{host} answers")
-    return Finding(
-        "error", "server", f"expected status 200 from {address}, got {status}; is that an MLflow server?"
-    )
+    return Finding("error", "server", f"expected status 200 from {address}, got {status}; is that an MLflow server?")
 
 
 def _make_database(path: Path) -> None:

@@ -43,9 +43,7 @@ class Tracker:
         object.__setattr__(self, "outputs", outputs)
         for name in ("flush_seconds", "request_seconds"):
             if not getattr(self, name) > 0:
-                raise InputError(
-                    f"tracking.{name}: expected a positive number of seconds, got {getattr(self, name)}"
-                )
+                raise InputError(f"tracking.{name}: expected a positive number of seconds, got {getattr(self, name)}")
         for name in ("patience_seconds", "system_metrics_seconds"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"tracking.{name}: expected 0 or more seconds, got {getattr(self, name)}")
