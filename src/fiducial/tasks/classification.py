@@ -74,9 +74,10 @@ class Classification(Task):
     def step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the mean loss of a batch; class probabilities and labels."""
         logits, label = self(batch), batch["label"]
-        probabilities = class_probabilities(logits, self.head, self.target)
         wanted = loss_target(label, self.head, self.loss_form, self.num_classes)
-        loss: Tensor = self.loss(logits if self.loss_input == "logits" else probabilities, wanted)
+        from_logits = self.loss_input == "logits"
+        probabilities = class_probabilities(logits.detach() if from_logits else logits, self.head, self.target)
+        loss: Tensor = self.loss(logits if from_logits else probabilities, wanted)
         return loss, {"probabilities": probabilities, "label": label}
 
     def scores(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
