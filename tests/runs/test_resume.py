@@ -287,3 +287,19 @@ def test_one_cycle_ends_with_the_last_step(train: Train) -> None:
     state = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)
     assert state["schedule"]["total_steps"] == state["global_step"] == 3 * 3  # 24 cases, 5 a batch, 2 batches a step
     assert state["schedule"]["last_epoch"] == 9
+
+
+def test_metrics_are_on_disk_before_the_checkpoint_that_ends_their_epoch(
+    train: Train, points: Points, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a kill right after it would leave a gap: the resumed run does not log that epoch again."""
+    save, epochs = torch.save, []
+
+    def looking_save(content: Any, file: Any) -> None:
+        known = [step for name, step, _ in points(folder(tmp_path, "outputs")) if name == "lr"]
+        epochs.append((content["epoch"], known))
+        save(content, file)
+
+    monkeypatch.setattr(torch, "save", looking_save)
+    train("epochs=3", "tracking.flush_seconds=1000")
+    assert epochs == [(0, [0]), (1, [0, 1]), (2, [0, 1, 2])]
