@@ -10,6 +10,7 @@ from rich.console import Console
 from fiducial.reports.summary import show_summary, where_next
 
 SCORES = {
+    "split": "test",
     "cases": 1200,
     "subjects": 80,
     "loss": 0.30251,
@@ -32,7 +33,7 @@ def test_scores_with_intervals_the_usual_ones_first(printed: list[str]) -> None:
     rows = [line.split("│")[1:4] for line in printed if line.startswith("│")]
     cells = [[cell.strip() for cell in row] for row in rows]
     assert cells == [["auroc", "0.946", "0.906 – 0.979"], ["f1", "undefined", ""], ["loss", "0.303", ""]]
-    assert printed[0] == "Test scores of 1,200 cases of 80 subjects"
+    assert printed[0] == "Scores on the test split: 1,200 cases of 80 subjects"
 
 
 def test_paths_and_commands_stay_in_one_piece(printed: list[str]) -> None:
@@ -46,6 +47,8 @@ def test_commands_name_an_outputs_folder_that_is_not_the_usual_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert where_next(tmp_path / "outputs" / "runs" / "a" / "1")["all runs, in a browser"] == "fiducial ui"
+    again = where_next(tmp_path / "outputs" / "runs" / "a" / "1" / "evaluations" / "2")
+    assert again["apply it to images"] == "fiducial predict 1 IMAGES"
     elsewhere = where_next(tmp_path / "else" / "runs" / "a" / "1")
     assert elsewhere["all runs, in a browser"] == f"fiducial ui --outputs {tmp_path / 'else'}"
     assert elsewhere["apply it to images"] == f"fiducial predict 1 IMAGES --outputs {tmp_path / 'else'}"

@@ -25,7 +25,8 @@ def show_summary(
         console: where to; standard output if None.
     """
     console = console or Console(highlight=False)
-    console.print(f"[bold]Test scores[/bold] of {scores['cases']:,} cases of {scores['subjects']:,} subjects")
+    cases, subjects = scores["cases"], scores["subjects"]
+    console.print(f"[bold]Scores[/bold] on the {scores['split']} split: {cases:,} cases of {subjects:,} subjects")
     console.print(score_table(scores))
     console.print(_pairs(facts, "bold"), soft_wrap=True)
     console.print()
@@ -54,13 +55,14 @@ def _pairs(values: Mapping[str, str], style: str) -> str:
 
 
 def where_next(out: Path) -> dict[str, str]:
-    """Return commands that lead on from a run in folder `out`."""
+    """Return commands that lead on from folder `out` of a run, or of an evaluation of one."""
+    run = out.parents[1] if out.parent.name == "evaluations" else out
     outputs = next((parent.parent for parent in out.parents if parent.name == "runs"), Path("outputs"))
     elsewhere = "" if outputs == Path("outputs").resolve() else f" --outputs {outputs}"
     return {
         "all runs, in a browser": f"fiducial ui{elsewhere}",
         "pictures": f"ls {out}/figures",
-        "apply it to images": f"fiducial predict {out.name} IMAGES{elsewhere}",
+        "apply it to images": f"fiducial predict {run.name} IMAGES{elsewhere}",
     }
 
 

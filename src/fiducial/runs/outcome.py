@@ -58,6 +58,7 @@ class Outcome:
     def scores(self) -> dict[str, Any]:
         """Test scores as plain numbers."""
         return {
+            "split": str(self.predictions.split[0]),
             "select": self.cfg.select,
             "epoch": self.epoch,
             "cases": len(self.predictions),

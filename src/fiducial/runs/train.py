@@ -56,6 +56,7 @@ def fit(
     """Train from the start, or from the run's newest intact checkpoint."""
     reseed(cfg.seed, "weights")
     task = build_task(cfg, data, hardware)
+    run.log_params({"parameters": sum(weight.numel() for weight in task.model.parameters())})
     logger = TrackingLogger(run, name=cfg.study)
     trainer = trainer_for(cfg, out, hardware, logger=logger, callbacks=build_callbacks(cfg, out, run))
     checkpoint, damaged = resume_point(out / folder.CHECKPOINTS)
