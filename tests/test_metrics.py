@@ -205,7 +205,7 @@ def test_uneven_batches_give_the_scores_of_one() -> None:
     probabilities, labels = map(torch.from_numpy, make("multiclass", 2))
     gathered = Gathered()
     for start, end in [(0, 25), (25, 50), (50, 59), (59, 60)]:
-        gathered.add(probabilities=probabilities[start:end], labels=labels[start:end])
+        gathered.add(end - start, probabilities=probabilities[start:end], labels=labels[start:end])
     outputs = gathered.join(torch.device("cpu"))
     whole = classification_scores(probabilities, labels, "multiclass")
     assert classification_scores(outputs["probabilities"], outputs["labels"], "multiclass") == whole
@@ -223,7 +223,7 @@ content = torch.load(f"{folder}/cases.pt", weights_only=True)
 shard = slice(0, 41) if rank == 0 else slice(41, 60)
 gathered = Gathered()
 for rows in torch.arange(60)[shard].split(16):
-    gathered.add(probabilities=content["probabilities"][rows], labels=content["labels"][rows])
+    gathered.add(len(rows), probabilities=content["probabilities"][rows], labels=content["labels"][rows])
 outputs = gathered.join(torch.device("cpu"))
 torch.save(classification_scores(outputs["probabilities"], outputs["labels"], sys.argv[3]), f"{folder}/{rank}.pt")
 distributed.destroy_process_group()
