@@ -188,7 +188,9 @@ def test_a_dead_run_with_a_torn_line_is_reconciled_and_resumed(outputs, tracker)
 
 
 def test_a_worker_that_outlives_its_run_does_not_keep_it_alive(tmp_path):
-    job = JOB.replace('print("ready"', 'os.fork() or time.sleep(30); print("ready"')
+    # the worker says that it is there: killed before, its parent would die in the middle of the fork
+    worker = 'os.fork() or (print("ready", flush=True), time.sleep(30))\n        time.sleep(60)'
+    job = JOB.replace('print("ready", flush=True)', worker)
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", job, str(tmp_path), "kill", ""],
         stdout=subprocess.PIPE,
