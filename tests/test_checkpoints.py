@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fiducial import checkpoints
-from fiducial.checkpoints import LAST, PREVIOUS, AtomicCheckpointIO, damage, lower_is_better, resume_point
+from fiducial.checkpoints import LAST, PREVIOUS, AtomicCheckpointIO, damage, resume_point
 from fiducial.errors import InputError
 
 CONTENT = {"state_dict": {"weight": torch.arange(1000.0)}, "epoch": 3}
@@ -97,11 +97,3 @@ def test_best_is_a_copy_where_files_cannot_be_linked(tmp_path: Path, monkeypatch
     checkpoints._link(path, best)
     assert best.stat().st_ino != path.stat().st_ino
     assert best.read_bytes() == path.read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("objective", "lower"),
-    [("val/loss", True), ("val/mae", True), ("val/calibration_error", True), ("val/auroc", False), ("val/f1", False)],
-)
-def test_direction_of_an_objective(objective: str, lower: bool) -> None:
-    assert lower_is_better(objective) is lower

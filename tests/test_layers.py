@@ -18,11 +18,13 @@ CONF = Path(__file__).parents[1] / "conf"
 LAYERS = (
     ("__main__",),
     ("cli",),
+    ("sweeps",),
     ("runs",),
     ("reports",),
     ("tasks",),
+    ("paired",),
     ("data", "models", "losses", "metrics", "tracking", "statistics", "hardware", "checkpoints"),
-    ("config", "types", "randomness"),
+    ("config", "types", "randomness", "objective"),
     ("errors",),
 )
 HEAVY = {"torch", "pytorch_lightning", "monai", "mlflow", "pandas", "matplotlib", "scipy", "sklearn", "torchmetrics"}

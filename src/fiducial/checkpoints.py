@@ -21,14 +21,9 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from fiducial.errors import InputError, nearest
+from fiducial.objective import lower_is_better
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
-LOWER_IS_BETTER = ("loss", "mae", "mse", "error")
-
-
-def lower_is_better(objective: str) -> bool:
-    """Tell the direction of a metric from its name: losses and errors fall, all else rises."""
-    return objective.endswith(LOWER_IS_BETTER)
 
 
 def damage(path: Path) -> str:

@@ -42,7 +42,7 @@ class Hardware:
         precision: as Lightning names it, or "fastest": bfloat16 where the device computes in it, else 32 bit.
         channels_last: keep 2D images and weights with channels as the fastest axis.
         compile: compile the network with `torch.compile`.
-        threads: of the CPU, for each process; by default the cores divided by the processes.
+        threads: of the CPU, for each process; by default the cores (or OMP_NUM_THREADS) divided by the processes.
         accumulate: batches whose gradients are averaged for one step.
         clip_norm: greatest norm of the gradient.
         sync_batchnorm: share batch statistics between GPUs.
@@ -140,6 +140,7 @@ class Hardware:
     def prepare(self) -> None:
         """Set this process's threads and memory, before the first tensor is made."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = int(os.environ.get("OMP_NUM_THREADS") or cores)  # what a launcher leaves to each of its jobs
         torch.set_num_threads(self.threads or max(1, cores // self.processes))
         if self.keep_memory and platform.libc_ver()[0] == "glibc":
             libc = ctypes.CDLL(None)

@@ -81,29 +81,47 @@ def bootstrap(
         confidence: coverage that is aimed at, in (0, 1).
         seed: the same seed gives the same bounds.
     """
-    scorer = _Scorer(np.asarray(probabilities, np.float64), np.asarray(labels, np.int64), target)
-    _, subject_of_case = np.unique(np.asarray(subjects), return_inverse=True)
-    assert subject_of_case.shape == (scorer.num_cases,)
-    with threadpool_limits(1, user_api="blas"):  # products this thin take 5 times longer on two threads than on one
-        chunks = [scorer(weights) for weights in _resampled_weights(subject_of_case, num_resamples, seed)]
-    intervals = {}
-    for name, value in scorer(np.ones((1, scorer.num_cases))).items():
-        resampled = np.concatenate([chunk[name] for chunk in chunks])
-        intervals[name] = _percentile_interval(float(value[0]), resampled, confidence)
+    resampled = resampled_scores(probabilities, labels, subjects, target, num_resamples=num_resamples, seed=seed)
+    intervals = {
+        name: _percentile_interval(value, resampled[name], confidence)
+        for name, value in scores(probabilities, labels, target).items()
+    }
     intervals["calibration_error"] = _reflected(intervals["calibration_error"])
     return intervals
 
 
-def predicted_labels(probabilities: Floats, target: str) -> Integers:
-    """Return the most probable class of each case, the first on a tie; for multilabel, flags `p > 0.5`."""
-    if target == "multilabel":
-        return (probabilities > 0.5).astype(np.int64)
-    predicted: Integers = probabilities.argmax(axis=1)
-    return predicted
+def resampled_scores(
+    probabilities: ArrayLike, labels: ArrayLike, subjects: ArrayLike, target: str, *, num_resamples: int, seed: int
+) -> dict[str, Floats]:
+    """Return every score in every resample of the subjects, `(resamples,)`; NaN where one is undefined.
+
+    The subjects that are drawn follow from the seed and the table of subjects alone, so that resamples of two
+    networks' predictions for the same cases belong together.
+
+    Args:
+        probabilities: see `scores`.
+        labels: see `scores`.
+        subjects: see `bootstrap`.
+        target: see `scores`.
+        num_resamples: how many.
+        seed: of the draws.
+    """
+    scorer = _Scorer(np.asarray(probabilities, np.float64), np.asarray(labels, np.int64), target)
+    _, subject_of_case = np.unique(np.asarray(subjects), return_inverse=True)
+    assert subject_of_case.shape == (scorer.num_cases,)
+    with threadpool_limits(1, user_api="blas"):  # products this thin take 5 times longer on two threads than on one
+        chunks = [scorer(weights) for weights in resampled_weights(subject_of_case, num_resamples, seed)]
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def _resampled_weights(subject_of_case: Integers, num_resamples: int, seed: int) -> Iterator[Floats]:
-    """Yield how often each case is drawn, `(resamples, cases)` a chunk."""
+def resampled_weights(subject_of_case: Integers, num_resamples: int, seed: int) -> Iterator[Floats]:
+    """Yield how often each case is drawn, `(resamples, cases)` a chunk.
+
+    Args:
+        subject_of_case: number of each case's subject, `(cases,)`, from 0.
+        num_resamples: how many in all.
+        seed: of the draws, which follow from it and from the number of subjects alone.
+    """
     generator = np.random.default_rng(seed)
     num_subjects = int(subject_of_case.max()) + 1
     size = max(1, CHUNK_SIZE // len(subject_of_case))
@@ -113,6 +131,14 @@ def _resampled_weights(subject_of_case: Integers, num_resamples: int, seed: int)
         draws += num_subjects * np.arange(num)[:, None]
         counts = np.bincount(draws.ravel(), minlength=num * num_subjects).reshape(num, num_subjects)
         yield counts.astype(np.float64).take(subject_of_case, axis=1)
+
+
+def predicted_labels(probabilities: Floats, target: str) -> Integers:
+    """Return the most probable class of each case, the first on a tie; for multilabel, flags `p > 0.5`."""
+    if target == "multilabel":
+        return (probabilities > 0.5).astype(np.int64)
+    predicted: Integers = probabilities.argmax(axis=1)
+    return predicted
 
 
 def _percentile_interval(value: float, resampled: Floats, confidence: float) -> Interval:
@@ -269,3 +295,21 @@ def _mean(values: Floats) -> Floats:
     """Return the mean over the last axis of what is not NaN, and NaN where nothing is left."""
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values, 0).sum(axis=-1), defined.sum(axis=-1).astype(np.float64))
+
+
+def mean_interval(
+    values: ArrayLike, confidence: float = 0.95, limits: tuple[float, float] = (-np.inf, np.inf)
+) -> Interval:
+    """Return the mean of independent repetitions with Student's interval; a single one has no bounds.
+
+    The interval is of the mean over repetitions, such as seeds: how far another set of them would move it.
+    It says nothing of other subjects. It is cut at `limits`, which no value can leave.
+    """
+    from scipy.stats import t
+
+    numbers = np.asarray(values, np.float64)
+    value = float(numbers.mean()) if len(numbers) else float("nan")
+    if len(numbers) < 2 or not np.isfinite(numbers).all():
+        return Interval(value, float("nan"), float("nan"), 0)
+    half = float(t.ppf((1 + confidence) / 2, len(numbers) - 1) * numbers.std(ddof=1) / np.sqrt(len(numbers)))
+    return Interval(value, max(value - half, limits[0]), min(value + half, limits[1]), len(numbers))

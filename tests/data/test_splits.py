@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fiducial.data.splits import by_subject, check_fractions
+from fiducial.data.source import Cases
+from fiducial.data.splits import by_subject, check_fractions, fold_of_subjects, with_fold
 from fiducial.errors import InputError
 
 SPLITS = ("train", "val", "test")
@@ -74,3 +75,40 @@ def test_bad_fractions(fractions: tuple[float, ...]) -> None:
 def test_too_few_subjects() -> None:
     with pytest.raises(InputError, match="at least 3 subjects, got 2"):
         by_subject(np.array(["a", "b", "a"]), np.array([0, 1, 0]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_folds_hold_every_subject_once_and_keep_proportions(seed: int) -> None:
+    subject, label, _ = draw_table(np.random.default_rng(seed))
+    fold = fold_of_subjects(subject, label, num_folds=4)
+    per_subject = {name: (set(fold[subject == name]), label[subject == name][0]) for name in set(subject)}
+    assert all(len(folds) == 1 for folds, _ in per_subject.values())
+    for wanted in (None, *np.unique(label)):
+        inside = [folds.pop() for folds, stratum in map(copy_of, per_subject.values()) if wanted in (None, stratum)]
+        counts = np.bincount(inside, minlength=4)
+        assert counts.max() - counts.min() <= (1 if wanted is None else 2)
+
+
+def copy_of(entry: tuple[set[int], int]) -> tuple[set[int], int]:
+    return set(entry[0]), entry[1]
+
+
+def test_a_fold_validates_once_and_the_test_split_stays() -> None:
+    names = np.array([f"s{number}" for number in range(40)])
+    split = np.array(["train"] * 22 + ["val"] * 8 + ["test"] * 10)
+    cases = Cases(case=names, subject=names, split=split, label=np.arange(40) % 2)
+    folded = [with_fold(cases, fold, 5) for fold in range(5)]
+    for one in folded:
+        assert (one.split[30:] == "test").all()
+        assert (one.split[:30] != "test").all()
+    validated = np.stack([one.split == "val" for one in folded])
+    assert (validated.sum(axis=0) == (split != "test")).all()
+    assert validated.sum(axis=1).tolist() == [6] * 5
+
+
+@pytest.mark.parametrize(("fold", "num_folds"), [(-1, 5), (5, 5), (0, 1), (0, 31)])
+def test_a_fold_that_there_is_not(fold: int, num_folds: int) -> None:
+    names = np.array([f"s{number}" for number in range(30)])
+    cases = Cases(case=names, subject=names, split=np.array(["train"] * 30), label=np.arange(30) % 2)
+    with pytest.raises(InputError, match="fold"):
+        with_fold(cases, fold, num_folds)

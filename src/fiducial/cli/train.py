@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +19,17 @@ from fiducial.errors import InputError
 
 if TYPE_CHECKING:
     from fiducial.config import Composed
+    from fiducial.sweeps.estimate import Estimate
+    from fiducial.sweeps.plan import Plan
+    from fiducial.sweeps.search.search import Search
 
 EXAMPLES = """examples:
   fiducial train                                                    the embedded default
   fiducial train data=breastmnist model=resnet18 epochs=20
   fiducial train optimizer=adamw optimizer.lr=3e-4 augment=light    set what an option leaves open
   fiducial train experiment=medmnist_resnet18 seed=1                a preset, then your own changes
-  fiducial train -m optimizer.lr=1e-4,1e-3 seed=0,1,2               all combinations
+  fiducial train -m optimizer.lr=1e-4,1e-3 seed=0,1,2               all combinations; --plan: what would run
+  fiducial train -m search=tpe optimizer.lr='tag(log,interval(1e-5,1e-1))'   settings proposed by Optuna
   fiducial train --config-dir mine data=hospital                    mine/data/hospital.yaml: your own option
   fiducial train resume=auto data=breastmnist                       go on with this command's interrupted run
   fiducial train resume=outputs/runs/NAME/WHEN                      go on with that run
@@ -38,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("overrides", nargs="*", help="group=option or key=value, in Hydra's override grammar")
     parser.add_argument("-m", "--multirun", action="store_true", help="run every combination of a,b,c values")
+    parser.add_argument("--plan", action="store_true", help="with -m: print what would run and how long it would take")
+    parser.add_argument(
+        "--max-hours", type=float, metavar="H", help="with -m: measure first, and ask if it takes longer"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--cfg", choices=["job"], help="print the composed configuration and stop")
     parser.add_argument("--resolve", action="store_true", help="with --cfg: replace ${…} by values")
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of config groups of your own")
@@ -45,16 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; return 0, or 1 if a run of several failed."""
+    """Train; return 0."""
     if not args.multirun and not args.cfg and (out := _folder_to_resume(args.overrides)):
         return _resume(out)
+    if args.multirun and not args.cfg:
+        return _sweep(args)
+    if args.plan or args.max_hours is not None:
+        raise InputError("--plan and --max-hours are for sweeps: add -m")
     composed = _compose(args)
     if args.cfg:
         _print(composed, resolve=args.resolve)
         return 0
-    for each in composed:
-        _check_resume(each)
-    return _train_all(composed, trace=args.trace) if args.multirun else _train(composed[0])
+    _check_resume(composed[0])
+    return _train(composed[0])
 
 
 def _compose(args: argparse.Namespace) -> list[Composed]:
@@ -64,6 +75,62 @@ def _compose(args: argparse.Namespace) -> list[Composed]:
 
     lines = jobs(args.overrides, Groups.find(args.config_dir)) if args.multirun else [args.overrides]
     return [compose(overrides, args.config_dir) for overrides in lines]
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    """Run every combination of the values given, or what a search proposes, each in a process of its own."""
+    from fiducial.sweeps.plan import Plan
+    from fiducial.sweeps.search.sweeper import find
+
+    if search := find(args.overrides, args.config_dir):
+        return _search(search, args)
+    plan = Plan.of(args.overrides, args.config_dir)
+    for job in plan.jobs:
+        _check_resume(job.composed)
+    if args.plan:
+        _estimate(plan).show()
+        return 0
+    if args.max_hours is not None and not args.yes:
+        _ask_above(args.max_hours, plan)
+    from fiducial.sweeps.sweep import sweep
+
+    sweep(plan)
+    return 0
+
+
+def _search(search: Search, args: argparse.Namespace) -> int:
+    from fiducial.sweeps.sweep import sweep
+
+    if args.plan or args.max_hours is not None:
+        raise InputError("--plan and --max-hours are for sweeps whose runs are known beforehand; not with search=…")
+    try:
+        sweep(search)
+    finally:
+        search.close()
+    return 0
+
+
+def _estimate(plan: Plan) -> Estimate:
+    from fiducial.sweeps.estimate import Estimate
+    from fiducial.sweeps.sweep import launcher_of
+
+    return Estimate.of(plan, launcher_of(plan).slots(len(plan.to_run)))
+
+
+def _ask_above(hours: float, plan: Plan) -> None:
+    """Ask before a plan that takes longer than so many hours.
+
+    Raises:
+        InputError: the answer is no, or there is nobody to ask.
+    """
+    estimate = _estimate(plan)
+    if estimate.seconds <= hours * 3600:
+        return
+    estimate.show()
+    if not sys.stdin.isatty():
+        raise InputError(f"the plan takes longer than --max-hours {hours:g}; add --yes to run it all the same")
+    if input("run it? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise InputError("nothing was run")
 
 
 def _train(composed: Composed) -> int:
@@ -128,20 +195,6 @@ def _check_resume(composed: Composed) -> None:
             f"resume={composed.cfg.resume} goes on with one run as it is, and stands alone on the command line; "
             "each run of a sweep goes on with resume=auto"
         )
-
-
-def _train_all(composed: Sequence[Composed], *, trace: bool) -> int:
-    """Train one after the other; one that fails leaves the others running, and is named at the end."""
-    failed = []
-    for number, job in enumerate(composed, start=1):
-        print(f"[{number}/{len(composed)}] {' '.join(job.overrides)}")
-        try:
-            _train(job)
-        except Exception as error:
-            failed.append(f"failed: {' '.join(job.overrides)}: {(str(error).splitlines() or [''])[0]}")
-            print(traceback.format_exc() if trace else f"fiducial: {error}", file=sys.stderr)
-    print(*failed, sep="\n", end="\n" if failed else "", file=sys.stderr)
-    return 1 if failed else 0
 
 
 def _print(composed: Sequence[Composed], *, resolve: bool) -> None:

@@ -8,6 +8,7 @@
     signature     the arguments that a class takes
     contract      which options fit each other
     composition   overrides in, one complete and checked configuration out
+    scalars       a configuration as a flat table of settings
 
 Nothing in this package imports torch.
 """
@@ -17,16 +18,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fiducial.config.location import Groups, conf_dir
-from fiducial.config.schema import GROUPS, RunConfig
+from fiducial.config.schema import GROUPS, SWEEP_GROUPS, RunConfig
 
 if TYPE_CHECKING:
     from fiducial.config.composition import Composed, compose
+    from fiducial.config.scalars import settings
 
-__all__ = ["GROUPS", "Composed", "Groups", "RunConfig", "compose", "conf_dir"]
+__all__ = ["GROUPS", "SWEEP_GROUPS", "Composed", "Groups", "RunConfig", "compose", "conf_dir", "settings"]
 
 
 def __getattr__(name: str) -> Any:
     """Import Hydra only when something is composed: listing options and completing words do without."""
+    if name == "settings":
+        from fiducial.config.scalars import settings
+
+        return settings
     if name not in ("Composed", "compose"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from fiducial.config import composition

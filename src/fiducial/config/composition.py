@@ -24,7 +24,8 @@ from fiducial.config.component import check_components
 from fiducial.config.contract import check_fit
 from fiducial.config.location import ROOT, Groups, conf_dir
 from fiducial.config.overrides import ROOTS, prepare
-from fiducial.config.schema import GROUPS, RunConfig
+from fiducial.config.scalars import settings
+from fiducial.config.schema import GROUPS, SWEEP_GROUPS, RunConfig
 from fiducial.errors import InputError, nearest
 
 # What may differ between two runs that must give the same result.
@@ -39,16 +40,24 @@ class Composed:
     Attributes:
         cfg: every value, interpolations still in place.
         choices: the option picked in each group.
-        overrides: what was given on the command line.
+        overrides: what was given on the command line about the run itself.
+        sweep: how several runs would be started: the groups `launcher` and `search`.
+        sweep_choices: the options picked in these.
     """
 
     cfg: DictConfig
     choices: dict[str, str]
     overrides: tuple[str, ...]
+    sweep: DictConfig
+    sweep_choices: dict[str, str]
 
     def resolved(self) -> dict[str, Any]:
         """Return the configuration as plain containers, interpolations replaced by their values."""
         return _resolved(self.cfg)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the scalar settings by dotted key."""
+        return settings(self.cfg)
 
     def identity(self) -> str:
         """Return the hash of all settings that can change a result: the same data may lie elsewhere."""
@@ -97,9 +106,17 @@ def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups) -> Compo
         cfg.outputs = str(Path(cfg.outputs).expanduser().resolve())
         check_fit(cfg, choices, groups)
         _check_run(cfg)
-        composed = Composed(cfg, choices, tuple(overrides))
+        sweep = OmegaConf.masked_copy(cfg, list(SWEEP_GROUPS))
+        cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in SWEEP_GROUPS])
+        sweep_choices = {group: choices.pop(group) for group in SWEEP_GROUPS if group in choices}
+        own = tuple(line for line in overrides if not _of_sweep(line))
+        composed = Composed(cfg, choices, own, sweep, sweep_choices)
         composed.resolved()
     return composed
+
+
+def _of_sweep(line: str) -> bool:
+    return line.lstrip("+~").partition("=")[0].partition(".")[0] in SWEEP_GROUPS
 
 
 def _describe(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
@@ -149,6 +166,7 @@ def register() -> None:
     resolvers: dict[str, Callable[..., Any]] = {
         "num_outputs": _num_outputs,
         "fraction": lambda part, whole: int(part * whole),
+        "patch_size": _patch_size,
     }
     for name, function in resolvers.items():
         OmegaConf.register_new_resolver(name, function, replace=True)
@@ -159,6 +177,11 @@ def _num_outputs(head: str, target: str, num_classes: int) -> int:
     if head == "ordinal":
         return num_classes - 1
     return 1 if head == "sigmoid" and target == "binary" else num_classes
+
+
+def _patch_size(size: Sequence[int], multiple: int, most: int) -> list[int]:
+    """Return patches that hold a case, rounded up to a multiple, and are not larger than `most` along any axis."""
+    return [min(most, -(-int(extent) // multiple) * multiple) for extent in size]
 
 
 @contextmanager

@@ -15,9 +15,12 @@ GROUPS = (
     "augment",
     "hardware",
     "tracking",
+    "launcher",
+    "search",
     "experiment",
     "debug",
 )
+SWEEP_GROUPS = ("launcher", "search")  # how many runs are started; no part of any one of them
 PRESETS = ("experiment", "debug")  # groups that decide about others; by default none is picked
 TRAINER = "pytorch_lightning.trainer.trainer.Trainer"
 # Arguments that a run gives by itself: what a configuration wrote there would have no effect.
@@ -72,3 +75,5 @@ class RunConfig:
     augment: Any = None
     hardware: Any = None
     tracking: Any = None
+    launcher: Any = None
+    search: Any = None

@@ -6,13 +6,18 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from fiducial.data.augment import Augment
+from fiducial.data.augment import Augment, Sides
 from fiducial.data.checks import check
 from fiducial.data.dataset import Batch, CaseDataset
+from fiducial.data.masked import MaskedSource
+from fiducial.data.patches import PatchDataset, Patches, WholeDataset
+from fiducial.data.prepared import Prepare, PreparedCases
 from fiducial.data.sampler import BatchSampler
+from fiducial.data.sides import sides_of
 from fiducial.data.source import SPLITS, Cases, Source
+from fiducial.data.splits import with_fold
 from fiducial.errors import InputError, nearest
 from fiducial.randomness import generator
 from fiducial.types import Float, Int, Tensor
@@ -55,6 +60,11 @@ class DataModule(pl.LightningDataModule):
         std: divides them, likewise.
         num_workers: processes that read images; by default none where all pixels are one array.
         augment: applied to training batches on the device.
+        patches: how cases with masks are cut; whole ones are validated and tested.
+        prepare: brings cases with masks to one orientation, spacing and range of intensities.
+        cache_limit_gib: room on disk for prepared cases.
+        fold: that validates, of the cases that are not tested; the source's own validation split if empty.
+        num_folds: into which these are divided, by subject.
         seed: of the run.
         spec: what images are like, as the configuration states it.
     """
@@ -69,6 +79,11 @@ class DataModule(pl.LightningDataModule):
         std: float | list[float] = 0.5,
         num_workers: int | None = None,
         augment: Augment | None = None,
+        patches: Patches | None = None,
+        prepare: Prepare | None = None,
+        cache_limit_gib: float = 50.0,
+        fold: int | None = None,
+        num_folds: int = 5,
         seed: int = 0,
         spec: Any = None,
     ) -> None:
@@ -80,10 +95,12 @@ class DataModule(pl.LightningDataModule):
                 f"data.sampling must be {', '.join(SAMPLINGS)}; got {sampling}{nearest(sampling, SAMPLINGS)}"
             )
         self.source, self.augment, self.seed = source, augment, seed
+        self.fold, self.num_folds = fold, num_folds
         self.spec = source.spec
         self.batch_size, self.sampling, self.num_workers = batch_size, sampling, num_workers
         self.mean, self.std = _per_channel(mean, self.spec.channels), _per_channel(std, self.spec.channels)
-        self.dataset: CaseDataset | None = None
+        self.patches, self.prepare, self.cache_limit_gib = patches, prepare, cache_limit_gib
+        self.dataset: CaseDataset | WholeDataset | None = None
         self.test_split = "test"
         self._first_epoch = 0
 
@@ -96,10 +113,26 @@ class DataModule(pl.LightningDataModule):
         """Open the source, once."""
         if self.dataset is None:
             self.cases = self.source.cases
-            self.dataset = CaseDataset(self.source)
+            if self.fold is not None:
+                self.cases = with_fold(self.cases, self.fold, self.num_folds)
+            if isinstance(self.source, MaskedSource):
+                self._check_masked()
+                self.prepared = PreparedCases(self.source, self.prepare, limit_gib=self.cache_limit_gib)
+                self.dataset = WholeDataset(self.prepared)
+            else:
+                self.dataset = CaseDataset(self.source)
+
+    def _check_masked(self) -> None:
+        if self.patches is None:
+            raise InputError("data.patches must say how cases with masks are cut: data.patches.size=[64,64]")
+        if self.sampling == "balanced":
+            raise InputError("data.sampling=balanced is for labels; for masks data.patches.foreground balances classes")
+        _ = self._sides  # a class without its other side is refused before anything is learned
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return batches of the training split, in the order of each epoch."""
+        """Return batches of the training split, in the order of each epoch; of masked cases, patches."""
+        if isinstance(self.dataset, WholeDataset):
+            return self._patch_loader(self.dataset.prepared)
         weights = balancing_weights(self.cases, self.spec.num_classes) if self.sampling == "balanced" else None
         return self._loader("train", order=self.sampling, weights=weights, epoch=self._epoch)
 
@@ -110,6 +143,21 @@ class DataModule(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[Any]:
         """Return batches of the split that is tested, unless set otherwise the test split."""
         return self._loader(self.test_split)
+
+    def whole(self, row: int, device: torch.device) -> Batch:
+        """Return one whole case with its mask, ready for the network."""
+        assert isinstance(self.dataset, WholeDataset)
+        batch = self.on_before_batch_transfer(self.dataset[row], 0)
+        return self.on_after_batch_transfer(self.transfer_batch_to_device(batch, device, 0), 0)
+
+    def pixel_counts(self) -> Int[Tensor, " classes"]:
+        """Count the pixels of each class in the prepared training cases."""
+        counts = torch.zeros(self.spec.num_classes, dtype=torch.int64)
+        for row in self.rows("train").tolist():
+            mask = self.prepared[row].mask
+            if mask is not None:
+                counts += torch.bincount(torch.tensor(mask.ravel(), dtype=torch.int64), minlength=len(counts))
+        return counts
 
     def rows(self, split: str) -> Int[Tensor, " cases"]:
         """Return the row numbers of one split."""
@@ -130,19 +178,42 @@ class DataModule(pl.LightningDataModule):
         done: int = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
         return max(self._first_epoch, done)
 
+    def _patch_loader(self, prepared: PreparedCases) -> DataLoader[Any]:
+        assert self.patches is not None
+        absent = [name for name, count in zip(self.spec.classes, self.pixel_counts(), strict=True) if not count]
+        if absent:
+            raise InputError(
+                f"no training case has a pixel of class {', '.join(absent)}: nothing can be learned about it. Leave it "
+                "out of the classes, or draw other splits with data.source.seed=…"
+            )
+        dataset = PatchDataset(prepared, self.patches, seed=self.seed, fixed=self.sampling == "fixed")
+        each = self.patches.per_case
+        items = (self.rows("train")[:, None] * each + torch.arange(each)).flatten()
+        size = len(items) if self.batch_size == "full" else int(self.batch_size)
+        return self._over(dataset, items, size, order=self.sampling, epoch=self._epoch)
+
     def _loader(self, split: str, **options: Any) -> DataLoader[Any]:
+        assert self.dataset is not None
+        if isinstance(self.dataset, WholeDataset):
+            size = self.trainer.world_size if self.trainer else 1  # cases differ in size: each process takes one
+        else:
+            size = len(self.rows("train")) if self.batch_size == "full" else int(self.batch_size)
+        return self._over(self.dataset, self.rows(split), size, **options)
+
+    def _over(
+        self, dataset: Dataset[Batch | InputError], rows: Int[Tensor, " cases"], batch_size: int, **options: Any
+    ) -> DataLoader[Any]:
         sampler = BatchSampler(
-            self.rows(split),
-            len(self.rows("train")) if self.batch_size == "full" else int(self.batch_size),
+            rows,
+            batch_size,
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
             **options,
         )
-        assert self.dataset is not None
-        workers = self._workers(self.dataset)
+        workers = self._workers(dataset)
         return DataLoader(
-            self.dataset,
+            dataset,
             batch_sampler=sampler,
             collate_fn=_unchanged,
             num_workers=workers,
@@ -151,10 +222,11 @@ class DataModule(pl.LightningDataModule):
             generator=torch.Generator(),  # a loader seeds its workers, and must not draw from the global generator
         )
 
-    def _workers(self, dataset: CaseDataset) -> int:
+    def _workers(self, dataset: Dataset[Batch | InputError]) -> int:
         if self.num_workers is not None:
             return self.num_workers
-        return 0 if dataset.pixels is not None else min(4, torch.get_num_threads())
+        quick = not isinstance(dataset, CaseDataset) or dataset.pixels is not None  # prepared cases are mapped
+        return 0 if quick else min(4, torch.get_num_threads())
 
     def on_before_batch_transfer(self, batch: Batch | InputError, dataloader_idx: int) -> Batch:
         """Raise what went wrong with a batch where it was read."""
@@ -174,9 +246,26 @@ class DataModule(pl.LightningDataModule):
         trainer = self.trainer
         if self.augment is not None and trainer and trainer.training:
             parts = (self.seed, "augment", batch["epoch"], batch["step"], trainer.global_rank)
-            image = self.augment(image, generator(*parts, device=image.device))
+            draw = generator(*parts, device=image.device)
+            if "mask" in batch:
+                masks = batch["mask"], batch["region"]
+                image, batch["mask"], batch["region"] = self.augment.with_masks(image, *masks, draw, self._sides)
+            else:
+                image = self.augment(image, draw)
         batch["image"] = standardise(image, self.mean, self.std)
+        if "mask" in batch:
+            batch["mask"] = batch["mask"].long()
         return batch
+
+    @property
+    def axes(self) -> str | None:
+        """Where each spatial axis of prepared volumes leads, such as RAS; None for pictures."""
+        return self.prepare.orientation if self.prepare else None
+
+    @property
+    def _sides(self) -> Sides | None:
+        flips = self.augment.flip_axes if self.augment else ()
+        return sides_of(flips, axes=self.axes, dims=self.spec.spatial_dims, classes=self.spec.classes)
 
 
 def in_unit_range(image: Tensor) -> Float[Tensor, "batch channels *spatial"]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fiducial.data.source import SPLITS
+from fiducial.data.source import SPLITS, Cases
 from fiducial.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,3 +83,52 @@ def _strata(member: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.i
     rarity = np.where(of_subject, frequency, len(of_subject) + 1)
     stratum: NDArray[np.int64] = np.where(of_subject.any(axis=1), rarity.argmin(axis=1), flags.shape[1])
     return stratum
+
+
+def fold_of_subjects(
+    subject: NDArray[np.str_], label: NDArray[np.int64], *, num_folds: int, seed: int = 0
+) -> NDArray[np.int64]:
+    """Draw a fold for every subject, stratified by label; the folds differ by at most one subject.
+
+    Like `by_subject`, the result depends on subject ids, labels and seed alone.
+
+    Args:
+        subject: subject id of each case, `(cases,)`.
+        label: class number `(cases,)`, or 0/1 flags `(cases, classes)`.
+        num_folds: number of folds.
+        seed: seed of the draw.
+
+    Returns:
+        The fold of each case, 0 to `num_folds` - 1, `(cases,)`.
+
+    Raises:
+        InputError: fewer than two folds, or more than there are subjects.
+    """
+    import numpy as np
+
+    names, member = np.unique(subject, return_inverse=True)
+    if not 2 <= num_folds <= len(names):
+        raise InputError(f"data.num_folds: expected 2 to {len(names)}, the number of subjects; got {num_folds}")
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), _strata(member, label)))
+    fold = np.empty(len(names), dtype=np.int64)
+    fold[order] = np.arange(len(names)) % num_folds
+    return fold[member]
+
+
+def with_fold(cases: Cases, fold: int, num_folds: int) -> Cases:
+    """Return cases of which one fold of what is not tested validates, and the others train.
+
+    The folds do not follow the run's seed: runs of different seeds on one fold have the same cases.
+
+    Raises:
+        InputError: there is no such fold.
+    """
+    import numpy as np
+
+    if not 0 <= fold < num_folds:
+        raise InputError(f"data.fold: expected 0 to {num_folds - 1}, for data.num_folds={num_folds}; got {fold}")
+    rows = np.flatnonzero(cases.split != "test")
+    chosen = fold_of_subjects(cases.subject[rows], cases.label[rows], num_folds=num_folds)
+    split = cases.split.copy()
+    split[rows] = np.where(chosen == fold, "val", "train")
+    return replace(cases, split=split)

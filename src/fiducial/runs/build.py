@@ -13,10 +13,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
-from fiducial.checkpoints import AtomicCheckpointIO, Checkpoints, lower_is_better
+from fiducial.checkpoints import AtomicCheckpointIO, Checkpoints
 from fiducial.data.module import DataModule, class_counts
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware, build_trainer
+from fiducial.objective import lower_is_better
 from fiducial.reports.progress import Progress
 from fiducial.runs import folder
 from fiducial.runs.profile import Profile
@@ -144,7 +145,7 @@ def _class_weights(loss: DictConfig, data: DataModule) -> dict[str, torch.Tensor
     """Return the loss's `weight` and `pos_weight` as tensors; "balanced" ones from the training split's counts.
 
     Balanced weight of a class: cases / (classes × its cases), as scikit-learn has it; balanced pos_weight of a
-    label: cases without it / cases with it. A single sigmoid output has one pos_weight.
+    label: cases without it / cases with it. A single sigmoid output has one pos_weight. Of masks, pixels count.
     """
     given = {key: loss[key] for key in ("weight", "pos_weight") if loss.get(key) is not None}
     outputs = 1 if _contract(loss)["head"] == "sigmoid" and data.spec.target == "binary" else data.spec.num_classes
@@ -158,7 +159,11 @@ def _class_weights(loss: DictConfig, data: DataModule) -> dict[str, torch.Tensor
 
 
 def _balanced(key: str, data: DataModule) -> torch.Tensor:
-    counts, total = class_counts(data.cases, data.spec.num_classes).double(), len(data.rows("train"))
+    if data.spec.target == "mask":
+        counts = data.pixel_counts().double()
+        total = float(counts.sum())
+    else:
+        counts, total = class_counts(data.cases, data.spec.num_classes).double(), float(len(data.rows("train")))
     if (counts == 0).any():
         empty = [name for name, count in zip(data.spec.classes, counts, strict=True) if count == 0]
         raise InputError(f"loss.{key}=balanced: no training case is of class {', '.join(empty)}")

@@ -18,15 +18,16 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fiducial.config import Composed, compose
+from fiducial.config import Composed, compose, settings
 from fiducial.errors import InputError
+from fiducial.tracking.liveness import write_whole
 
 CONFIG, RECORD, SCORES, PREDICTIONS = "config.yaml", "run.json", "scores.json", "predictions.csv"
 CHECKPOINTS, FIGURES, PROFILE = "checkpoints", "figures", "profile"
@@ -40,15 +41,27 @@ class Record:
         identity: hash of all settings that can change its result.
         choices: option of each group.
         overrides: what the command line gave.
+        settings: every scalar setting by dotted key.
+        title: what the run is called in the tracking UI; by default its name.
+        sweep: folder of the sweep that it belongs to, relative to the run's own.
     """
 
     identity: str
     choices: dict[str, str]
     overrides: tuple[str, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    title: str = ""
+    sweep: str = ""
 
 
-def create(composed: Composed, identity: str) -> Path:
+def create(composed: Composed, identity: str, *, title: str = "", sweep: Path | None = None) -> Path:
     """Make the folder of a new run, and write its configuration into it.
+
+    Args:
+        composed: what is run.
+        identity: hash of it.
+        title: what it is called in the tracking UI; by default its name.
+        sweep: folder of the sweep that it belongs to.
 
     Raises:
         InputError: a launcher's job has a run already.
@@ -60,8 +73,9 @@ def create(composed: Composed, identity: str) -> Path:
         raise InputError(f"{out} is there already: go on with it by resume={out}, or give torchrun another --rdzv-id")
     out.mkdir(parents=True)
     (out / CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(composed.resolved())))
-    content = asdict(Record(identity, composed.choices, composed.overrides))
-    (out / RECORD).write_text(json.dumps(content, indent=1))
+    parent = os.path.relpath(sweep, out) if sweep else ""
+    record = Record(identity, composed.choices, composed.overrides, settings(composed.cfg), title, parent)
+    write_whole(out / RECORD, json.dumps(asdict(record), indent=1))
     return out
 
 

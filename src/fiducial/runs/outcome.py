@@ -13,11 +13,10 @@ from omegaconf import DictConfig
 
 from fiducial.data.module import DataModule
 from fiducial.reports.figures import save
-from fiducial.reports.predictions import Predictions, write_predictions
 from fiducial.reports.summary import show_summary, where_next
 from fiducial.runs import folder
 from fiducial.runs.pictures import draw
-from fiducial.statistics import Interval, bootstrap, predicted_labels
+from fiducial.runs.results import Results, results_of
 from fiducial.tasks.base import Task
 from fiducial.tracking.run import Run
 
@@ -29,47 +28,47 @@ class Outcome:
     Attributes:
         cfg: the run's configuration.
         out: its folder.
-        predictions: for each test case.
-        intervals: test scores with bootstrap intervals over subjects.
+        results: what was predicted for the test cases, and how well.
         loss: mean test loss.
         epoch: of the checkpoint, counted from 0.
+        objective: of the validation split at that epoch; None where it was not computed.
         pictures: figures by name.
     """
 
     cfg: DictConfig
     out: Path
-    predictions: Predictions
-    intervals: dict[str, Interval]
+    results: Results
     loss: float
     epoch: int
+    objective: float | None
     pictures: dict[str, Figure]
 
     @classmethod
     def of(cls, cfg: DictConfig, out: Path, task: Task, data: DataModule, epoch: int) -> Outcome:
         """Score what a task predicted."""
-        predictions = tabulate(task, data)
-        target = cfg.data.spec.target
-        assert predictions.label is not None
-        intervals = bootstrap(predictions.probabilities, predictions.label, predictions.subject, target, seed=cfg.seed)
-        pictures = draw(predictions, intervals, data, history=task.history, epoch=epoch, objective=cfg.objective)
-        return cls(cfg, out, predictions, intervals, task.test_scores["test/loss"], epoch, pictures)
+        results = results_of(task, data, out, seed=cfg.seed)
+        pictures = draw(results, data, history=task.history, epoch=epoch, objective=cfg.objective)
+        objective = dict(task.history.get(cfg.objective, [])).get(epoch)
+        return cls(cfg, out, results, task.test_scores["test/loss"], epoch, objective, pictures)
 
     @property
     def scores(self) -> dict[str, Any]:
         """Test scores as plain numbers."""
         return {
-            "split": str(self.predictions.split[0]),
+            "split": self.results.split,
             "select": self.cfg.select,
             "epoch": self.epoch,
-            "cases": len(self.predictions),
-            "subjects": len(set(self.predictions.subject.tolist())),
+            "objective": {"name": self.cfg.objective, "value": self.objective},
+            "cases": len(self.results.subject),
+            "subjects": len(set(self.results.subject.tolist())),
             "loss": self.loss,
-            "scores": {name: asdict(interval) for name, interval in self.intervals.items()},
+            "scores": {name: asdict(interval) for name, interval in self.results.intervals.items()},
+            **self.results.facts,
         }
 
     def save(self) -> None:
         """Write predictions, pictures and, last, the scores into the run's folder."""
-        write_predictions(self.out / folder.PREDICTIONS, self.predictions)
+        self.results.write(self.out)
         pictures = self.out / folder.FIGURES
         pictures.mkdir(exist_ok=True)
         for name, figure in self.pictures.items():
@@ -81,12 +80,12 @@ class Outcome:
     def log(self, run: Run) -> None:
         """Send them to the tracker; intervals as metrics of their own, so that the UI can show and sort them."""
         values = {"test/loss": self.loss, "selected_epoch": float(self.epoch)}
-        for name, interval in self.intervals.items():
+        for name, interval in self.results.intervals.items():
             values[f"test/{name}"] = interval.value
             values[f"test/{name}_low"], values[f"test/{name}_high"] = interval.low, interval.high
         run.log_metrics(values, self.cfg.epochs)
-        run.log_file(self.out / folder.PREDICTIONS)
-        run.log_file(self.out / folder.SCORES)
+        for name in (*self.results.files, folder.SCORES):
+            run.log_file(self.out / name)
         for name in self.pictures:
             run.log_file(self.out / folder.FIGURES / f"{name}.png", folder.FIGURES)
 
@@ -99,18 +98,3 @@ class Outcome:
             "folder": str(self.out),
         }
         show_summary(facts, self.scores, where_next(self.out))
-
-
-def tabulate(task: Task, data: DataModule) -> Predictions:
-    """Return the table of what a task predicted for the test cases."""
-    rows = task.predictions["row"].numpy()
-    probabilities = task.predictions["probabilities"].double().numpy()
-    cases = data.cases
-    return Predictions(
-        case=cases.case[rows],
-        subject=cases.subject[rows],
-        split=cases.split[rows],
-        probabilities=probabilities,
-        predicted=predicted_labels(probabilities, data.spec.target),
-        label=cases.label[rows],
-    )

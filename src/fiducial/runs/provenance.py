@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from fiducial.config import settings
 from fiducial.data.module import DataModule, class_counts
 from fiducial.runs import folder
 from fiducial.tracking.provenance import Provenance, collect
 from fiducial.tracking.redaction import redact_text
 from fiducial.tracking.run import Run
-
-PLACES = ("outputs", "data_dir", "cache_dir", "resume", "name", "study")
 
 
 def log_provenance(run: Run, cfg: DictConfig, out: Path, data: DataModule) -> None:
@@ -25,7 +22,7 @@ def log_provenance(run: Run, cfg: DictConfig, out: Path, data: DataModule) -> No
     origin = collect(sys.argv, Path.cwd())
     record = folder.record(out)
     fingerprint = dict(data.source.fingerprint())
-    run.log_params({**record.choices, **dict(_scalars(OmegaConf.to_container(cfg, resolve=True)))})
+    run.log_params({**record.choices, **settings(cfg)})
     run.log_dataset(record.choices["data"], fingerprint["sha256"], _profile(data))
     run.set_tags({**origin.as_tags(), **_identity(record.identity, fingerprint, origin)})
     run.set_tags({"fiducial.select": cfg.select, "fiducial.objective": cfg.objective, "fiducial.folder": out.name})
@@ -44,19 +41,10 @@ def _identity(settings: str, fingerprint: dict[str, str], origin: Provenance) ->
 
 
 def _profile(data: DataModule) -> dict[str, str | int]:
-    """Return the numbers of cases, of each split and of each class in training."""
+    """Return the numbers of cases, of each split and, where a case has a class, of each class in training."""
     cases = {f"{split} cases": len(data.rows(split)) for split in ("train", "val", "test")}
+    if data.spec.target == "mask":
+        return {**cases, "classes": ", ".join(data.spec.classes), "modality": data.spec.modality}
     counts = class_counts(data.cases, data.spec.num_classes).tolist()
     classes = {f"train cases of {name}": count for name, count in zip(data.spec.classes, counts, strict=True)}
     return {**cases, **classes, "modality": data.spec.modality}
-
-
-def _scalars(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the scalar settings, and lists of scalars, by dotted key; folders and contracts are not settings."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            inside = f"{path}.{key}" if path else str(key)
-            if key not in ("contract", "spec") and inside not in PLACES and item is not None:
-                yield from _scalars(item, inside)
-    elif not isinstance(value, list) or not any(isinstance(item, dict | list) for item in value):
-        yield path, value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,23 @@ from fiducial.tracking import NullRun, Run, track
 from fiducial.tracking.lightning_logger import TrackingLogger
 
 
-def train(cfg: DictConfig, out: Path, *, resume: bool = False) -> dict[str, Any]:
+def train(cfg: DictConfig, out: Path, *, resume: bool = False, callbacks: Sequence[pl.Callback] = ()) -> dict[str, Any]:
     """Fit the run in folder `out`; return the test scores of its selected checkpoint.
+
+    Args:
+        cfg: the run's configuration.
+        out: its folder.
+        resume: go on with an interrupted run.
+        callbacks: take part in the training, as Lightning has it.
 
     Raises:
         InputError: something about the input makes the run impossible; the run is marked FAILED.
     """
     quiet()
-    with track(out, component(cfg.tracking), name=cfg.name, experiment=cfg.study, resume=resume) as run:
+    record = folder.record(out)
+    parent = out / record.sweep if record.sweep else None
+    name = record.title or cfg.name
+    with track(out, component(cfg.tracking), name=name, experiment=cfg.study, resume=resume, parent=parent) as run:
         hardware: Hardware = component(cfg.hardware)
         hardware.check()
         hardware.prepare()
@@ -38,7 +48,7 @@ def train(cfg: DictConfig, out: Path, *, resume: bool = False) -> dict[str, Any]
         log_provenance(run, cfg, out, data)
         run.start_delivery()
         with peers(hardware, out):
-            task, trainer = fit(cfg, out, hardware, data, run)
+            task, trainer = fit(cfg, out, hardware, data, run, callbacks)
             epoch = test(cfg, out, task, trainer, data)
         from fiducial.runs.outcome import Outcome  # matplotlib need not delay the first step
 
@@ -51,14 +61,19 @@ def train(cfg: DictConfig, out: Path, *, resume: bool = False) -> dict[str, Any]
 
 @explained()
 def fit(
-    cfg: DictConfig, out: Path, hardware: Hardware, data: DataModule, run: Run | NullRun
+    cfg: DictConfig,
+    out: Path,
+    hardware: Hardware,
+    data: DataModule,
+    run: Run | NullRun,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> tuple[Task, pl.Trainer]:
     """Train from the start, or from the run's newest intact checkpoint."""
     reseed(cfg.seed, "weights")
     task = build_task(cfg, data, hardware)
     run.log_params({"parameters": sum(weight.numel() for weight in task.model.parameters())})
     logger = TrackingLogger(run, name=cfg.study)
-    trainer = trainer_for(cfg, out, hardware, logger=logger, callbacks=build_callbacks(cfg, out, run))
+    trainer = trainer_for(cfg, out, hardware, logger=logger, callbacks=[*build_callbacks(cfg, out, run), *callbacks])
     checkpoint, damaged = resume_point(out / folder.CHECKPOINTS)
     if damaged:
         message = f"{'; '.join(damaged)}; going on from {checkpoint.name if checkpoint else 'the start'}"

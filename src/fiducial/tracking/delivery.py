@@ -10,6 +10,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from fiducial.tracking import journal, store
 from fiducial.tracking.batch import Batch, log_batch
 from fiducial.tracking.journal import Event
-from fiducial.tracking.liveness import FOLDER, locked
+from fiducial.tracking.liveness import FOLDER, LockHeldError, locked
 from fiducial.tracking.receipt import Receipt
 from fiducial.tracking.redaction import redact_text
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RUN_TAG = "fiducial.run"
+RUN_TAG, PARENT_TAG = "fiducial.run", "mlflow.parentRunId"
 _ARTIFACT_TRIES = 3
 
 
@@ -141,8 +142,23 @@ class Delivery:
         receipt.attempts += 1
         self._save(receipt)
         tags = {RUN_TAG: event["id"]}
+        if "parent" in event:
+            tags[PARENT_TAG] = self._run_of(client, (self.out / event["parent"]).resolve())
         made = client.create_run(experiment, start_time=event["time"], tags=tags, run_name=event["name"])
         return str(made.info.run_id)
+
+    def _run_of(self, client: MlflowClient, parent: Path) -> str:
+        """Return the MLflow run of another folder, made if it is not there yet.
+
+        Raises:
+            LockHeldError: another process is about to make it.
+        """
+        other = Delivery(parent, self.uri, request_seconds=self._request_seconds)
+        with suppress(LockHeldError), locked(other._receipt_path.with_name("delivery.lock")):
+            other._open_run(client, other.receipt)
+        if (run_id := other.receipt.run_id) is None:
+            raise LockHeldError(parent)
+        return run_id
 
     def _revive(self, client: MlflowClient, run_id: str) -> None:
         if not self._restore:

@@ -3,7 +3,8 @@
 A journal is complete by itself: whatever a store lost or never received can be delivered from it again.
 
 Events, by their key `event`:
-    run       `id`, `name`, `experiment`, `time` (ms since the epoch); always the first line
+    run       `id`, `name`, `experiment`, `time` (ms since the epoch), and perhaps `parent` (folder of the run that
+              it belongs to, relative to its own); always the first line
     params    `values` {key: text}
     tags      `values` {key: text}
     metrics   `points` [[key, value, time in ms, step], ...]; a value may be the text "nan", "inf" or "-inf"

@@ -31,7 +31,9 @@ class Terminated(SystemExit):
 
 
 @contextmanager
-def track(out: Path, tracker: Tracker, *, name: str, experiment: str, resume: bool = False) -> Iterator[Run]:
+def track(
+    out: Path, tracker: Tracker, *, name: str, experiment: str, resume: bool = False, parent: Path | None = None
+) -> Iterator[Run]:
     """Track what happens inside as one run in folder `out`.
 
     The run ends FINISHED, FAILED with the traceback as the artifact `traceback.txt`, or KILLED after Ctrl-C
@@ -45,14 +47,16 @@ def track(out: Path, tracker: Tracker, *, name: str, experiment: str, resume: bo
         name: the run's name, as shown in MLflow.
         experiment: MLflow's experiment; made if missing.
         resume: continue the run in `out`.
+        parent: folder of the run that this one belongs to, such as a sweep's.
 
     Raises:
         InputError: `out` holds a run though none is resumed, or the other way round, or is in use.
     """
     out = out.expanduser().resolve()
     with alive(out), _Signals() as signals:
-        run = Run(out, tracker, name=name, experiment=experiment, resume=resume)
+        run = Run(out, tracker, name=name, experiment=experiment, resume=resume, parent=parent)
         try:
+            signals.arm()
             yield run
         except BaseException as error:
             signals.settle(run.hurry)
@@ -114,13 +118,25 @@ class _Signals:
 
     def __init__(self) -> None:
         self.terminated = False
+        self._armed = False
+        self._pending: signal.Signals | None = None
         self._hurry: Callable[[], None] | None = None
         self._process = os.getpid()
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> _Signals:
         self._install(signal.SIGTERM)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._install(signal.SIGINT)
         return self
+
+    def arm(self) -> None:
+        """From here on a signal ends the run; one that came while it was being made ends it now."""
+        self._armed = True
+        if signal.SIGINT in self._before:
+            signal.signal(signal.SIGINT, self._before[signal.SIGINT])  # type: ignore[arg-type]
+        if self._pending is not None:
+            self._handle(self._pending, None)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for number, handler in self._before.items():
@@ -143,6 +159,10 @@ class _Signals:
             os.kill(os.getpid(), number)
         elif self._hurry is not None:
             self._hurry()
+        elif not self._armed:
+            self._pending = signal.Signals(number)
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt
         else:
             self.terminated = True
             raise Terminated

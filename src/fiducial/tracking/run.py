@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import posixpath
 import re
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fiducial.errors import InputError
+from fiducial.tracking.courier import DELIVERED
 from fiducial.tracking.delivery import Delivery
 from fiducial.tracking.journal import History, Journal, Point, metrics_event
 from fiducial.tracking.liveness import FOLDER, Marker, write_whole
@@ -46,7 +48,9 @@ class Run:
         InputError: a run exists in the folder though none is resumed, or the other way round.
     """
 
-    def __init__(self, out: Path, tracker: Tracker, *, name: str, experiment: str, resume: bool) -> None:
+    def __init__(
+        self, out: Path, tracker: Tracker, *, name: str, experiment: str, resume: bool, parent: Path | None = None
+    ) -> None:
         path = out / FOLDER / "journal.jsonl"
         history = History.of(path)
         if resume and history.run is None:
@@ -73,6 +77,8 @@ class Run:
             self.set_tags({"fiducial.error": ""} | died if history.status != "FINISHED" else {})
         else:
             opened = {"id": self.id, "name": name, "experiment": experiment, "time": _now()}
+            if parent is not None:
+                opened["parent"] = os.path.relpath(parent, out)
             self._journal.append({"event": "run"} | opened)
         self._writer = threading.Thread(target=self._write_regularly, name="fiducial-journal", daemon=True)
         self._writer.start()
@@ -160,9 +166,12 @@ class Run:
                 raise
 
     def start_delivery(self) -> None:
-        """Start sending to the store, after heavy imports: another thread imports MLflow then."""
+        """Start sending to the store, after heavy imports: another thread imports MLflow then.
+
+        In a job of a sweep nothing is sent: the sweep does it for all of its jobs.
+        """
         tracker = self._tracker
-        if tracker.uri is None or self._sender is not None:
+        if tracker.uri is None or self._sender is not None or DELIVERED in os.environ:
             return
         self._sender = Sender(
             Delivery(self.out, tracker.uri, request_seconds=tracker.request_seconds, restore=True),
@@ -189,7 +198,8 @@ class Run:
             logger.error("the run's end could not be written to %s: %s", self._journal.path, error)
         self.start_delivery()
         if self._sender is None:
-            self._marker.remove(self._tracker.outputs)
+            if self._tracker.uri is None:
+                self._marker.remove(self._tracker.outputs)
             return
         if self._sender.finish(patience=self._tracker.patience_seconds, is_local=self._tracker.is_local):
             self._marker.remove(self._tracker.outputs)

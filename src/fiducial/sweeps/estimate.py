@@ -1,0 +1,119 @@
+"""How long a plan would take: a few steps of each kind of run are measured, as many at once as would run at once."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fiducial.errors import InputError
+from fiducial.sweeps.board import Board
+from fiducial.sweeps.job import Ending, Measured
+from fiducial.sweeps.plan import Job, Plan
+from fiducial.sweeps.pool import Limits, Pool, warm_up
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the missing runs of a plan would cost.
+
+    Attributes:
+        plan: the plan.
+        measured: for each kind of run (`Job.cost`) what was measured.
+        at_once: runs at once.
+    """
+
+    plan: Plan
+    measured: Mapping[str, Measured]
+    at_once: int
+
+    @classmethod
+    def of(cls, plan: Plan, slots: Sequence[Mapping[str, str]]) -> Estimate:
+        """Measure each kind of run that is to be run.
+
+        Raises:
+            InputError: one of them cannot even start; saying which and why.
+        """
+        kinds = {job.cost: job for job in reversed(plan.to_run)}
+        if not kinds:
+            return cls(plan, {}, len(slots))
+        warm_up()
+        specs = {job.number: spec for job, spec in zip(plan.to_run, plan.specs(), strict=True)}
+        board = Board.of({job.number: f"measure {job.title}" for job in kinds.values()}, len(slots))
+        with tempfile.TemporaryDirectory() as logs:
+            pool = Pool(slots, Path(logs), Limits(), work="fiducial.sweeps.probe.measure")
+            with board.shown():
+                pool.run((specs[job.number] for job in kinds.values()), board)
+        return cls(plan, {cost: _measured(job, board.endings[job.number]) for cost, job in kinds.items()}, len(slots))
+
+    def seconds_of(self, job: Job) -> float:
+        """Return how long a run would take."""
+        measured = self.measured[job.cost]
+        return measured.overhead + int(job.composed.cfg.epochs) * measured.epoch_seconds
+
+    @property
+    def seconds(self) -> float:
+        """How long the whole plan would take: each run goes to the slot that is free first."""
+        slots = [0.0] * self.at_once
+        for job in self.plan.to_run:
+            slots[slots.index(min(slots))] += self.seconds_of(job)
+        return max(slots)
+
+    def show(self, console: Console | None = None) -> None:
+        """Print the plan: what is done, what would run, and how long it would take."""
+        console = console or Console(highlight=False)
+        table = Table(box=SIMPLE_HEAD)
+        for name in ("setting", "runs", "done", "running", "to run", "s/step", "steps", "a run takes"):
+            table.add_column(name, justify="left" if name == "setting" else "right", no_wrap=True, overflow="fold")
+        for setting, jobs in _by_setting(self.plan.jobs).items():
+            standing = [job.standing for job in jobs]
+            missing = [job for job in jobs if job in self.plan.to_run]
+            cells = self._costs(missing[0]) if missing else ("", "", "")
+            counts = (len(jobs), standing.count("done") + standing.count("pruned"), standing.count("running"))
+            table.add_row(Text(setting), *(str(count or "") for count in (*counts, len(missing))), *cells)
+        console.print(table)
+        console.print(self.sentence(), soft_wrap=True)
+
+    def sentence(self) -> str:
+        """Return the plan in one line."""
+        jobs, to_run = self.plan.jobs, self.plan.to_run
+        repeated = f" ({self.plan.num_repeated} combinations say the same as others)" if self.plan.num_repeated else ""
+        if not to_run:
+            return f"{len(jobs)} runs{repeated}, all done or running"
+        return f"{len(to_run)} of {len(jobs)} runs to do{repeated}, {self.at_once} at once: {_span(self.seconds)}"
+
+    def _costs(self, job: Job) -> tuple[str, str, str]:
+        measured = self.measured[job.cost]
+        steps = measured.steps * job.composed.cfg.epochs
+        return f"{measured.step_seconds:.3g}", f"{steps:,}", _span(self.seconds_of(job))
+
+
+def _measured(job: Job, ending: Ending) -> Measured:
+    if not isinstance(ending, Measured):
+        raise InputError(f"{job.title}: {ending.message}")
+    return ending
+
+
+def _by_setting(jobs: Sequence[Job]) -> dict[str, list[Job]]:
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.setting, []).append(job)
+    return groups
+
+
+def _span(seconds: float) -> str:
+    """Return seconds with the precision that an estimate has.
+
+    >>> _span(42), _span(500), _span(9000)
+    ('about 42 s', 'about 8 min', 'about 2.5 h')
+    """
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {round(seconds / 60)} min" if seconds < 5400 else f"about {math.ceil(seconds / 360) / 10:g} h"

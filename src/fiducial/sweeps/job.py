@@ -1,0 +1,105 @@
+"""One run of a sweep: what a process is told to start it, and what it says of its end. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["done", "failed", "stopped", "pruned", "elsewhere"]
+# done: it has its scores. failed: it ended with an error. stopped: Ctrl-C or SIGTERM.
+# pruned: a search saw no use in going on. elsewhere: another process is running it.
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Where a search keeps its trials, so that a run can ask whether it is worth going on.
+
+    Attributes:
+        storage: URL of Optuna's storage.
+        study: its name there.
+        trial: id of the run's trial.
+    """
+
+    storage: str
+    study: str
+    trial: int
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A run to start. Can be pickled.
+
+    Attributes:
+        number: of the run in its sweep, from 0.
+        overrides: what a command line would give.
+        config_dir: folder of config groups of the user's own.
+        sweep: folder of the sweep.
+        title: what tells the run from the others of its sweep.
+        pruning: of a search; None for a run that always goes to its end.
+    """
+
+    number: int
+    overrides: tuple[str, ...]
+    config_dir: str | None
+    sweep: str
+    title: str
+    pruning: Pruning | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        number: of the run in its sweep.
+        epoch: epochs that are over.
+        epochs: epochs in all.
+        step: optimizer steps that are over.
+        steps: optimizer steps in all; 0 while nobody knows.
+        objective: the best so far.
+    """
+
+    number: int
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0
+    steps: int = 0
+    objective: float | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended.
+
+    Attributes:
+        number: of the run in its sweep.
+        state: one word for it.
+        out: the run's folder, if there is one.
+        message: why it did not come to its end.
+        seconds: that it took; 0 if it was done before.
+        objective: of the validation split, of a run that is done.
+    """
+
+    number: int
+    state: State
+    out: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    objective: float | None = None
+
+
+@dataclass(frozen=True)
+class Measured(Ending):
+    """How long a run would take, from a few of its steps.
+
+    Attributes:
+        step_seconds: median of a training step.
+        steps: training steps an epoch.
+        epoch_seconds: of an epoch, validation included.
+        overhead: seconds before the first step and after the last.
+    """
+
+    step_seconds: float = 0.0
+    steps: int = 0
+    epoch_seconds: float = 0.0
+    overhead: float = 0.0

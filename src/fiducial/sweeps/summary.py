@@ -1,0 +1,184 @@
+"""What came out of a sweep, setting by setting: mean, deviation and interval over its repetitions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from fiducial.objective import lower_is_better
+from fiducial.reports.summary import LEADING
+from fiducial.runs import folder
+from fiducial.statistics import Interval, mean_interval
+
+NUM_SCORES = 2  # test scores that the table shows beside the objective; the CSV has all of them
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one finished run gave.
+
+    Attributes:
+        title: what tells it from the other runs.
+        setting: what it has in common with its repetitions.
+        out: its folder.
+        objective: of the validation split, by its name.
+        scores: of the test split, with their intervals over subjects.
+    """
+
+    title: str
+    setting: str
+    out: Path
+    objective: tuple[str, float]
+    scores: dict[str, Interval]
+
+    @classmethod
+    def read(cls, title: str, setting: str, out: Path) -> Result:
+        """Read a finished run's scores."""
+        content = json.loads((out / folder.SCORES).read_text())
+        objective = content.get("objective") or {}
+        value = objective.get("value")
+        scores = {name: Interval(**fields) for name, fields in content["scores"].items()}
+        return cls(title, setting, out, (objective.get("name", ""), math.nan if value is None else value), scores)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The results of a sweep.
+
+    Attributes:
+        results: of the runs that are done.
+    """
+
+    results: tuple[Result, ...]
+
+    @property
+    def objective(self) -> str:
+        """Name of the validation metric that ranks settings."""
+        return self.results[0].objective[0] if self.results else ""
+
+    @property
+    def settings(self) -> dict[str, list[Result]]:
+        """The results by setting, best mean objective first."""
+        groups: dict[str, list[Result]] = {}
+        for result in self.results:
+            groups.setdefault(result.setting, []).append(result)
+        sign = 1 if lower_is_better(self.objective) else -1
+        return dict(sorted(groups.items(), key=lambda item: _rank(sign * _mean(item[1]))))
+
+    @property
+    def best(self) -> Result | None:
+        """The best run by the objective."""
+        sign = 1 if lower_is_better(self.objective) else -1
+        return min(self.results, key=lambda result: _rank(sign * result.objective[1]), default=None)
+
+    def columns(self) -> list[str]:
+        """Return the names of all test scores."""
+        return list(dict.fromkeys(name for result in self.results for name in result.scores))
+
+    def shown(self) -> list[str]:
+        """Return the names of the test scores that the table shows: the objective's own first."""
+        names = self.columns()
+        own = self.objective.rpartition("/")[2]
+        order = [own, *LEADING, *names]
+        return list(dict.fromkeys(name for name in order if name in names))[:NUM_SCORES]
+
+    def of(self, results: Sequence[Result], score: str) -> Interval:
+        """Return a score of a setting: over its repetitions, or a single run's own interval over subjects."""
+        if len(results) == 1 and score in results[0].scores:
+            return results[0].scores[score]
+        return _interval([r.scores[score].value if score in r.scores else math.nan for r in results])
+
+    def deviation(self, results: Sequence[Result], score: str) -> float:
+        """Return the standard deviation of a score over repetitions; NaN for a single run."""
+        values = [result.scores[score].value for result in results if score in result.scores]
+        return _deviation(values)
+
+    def table(self) -> Table:
+        """Return the summary for a terminal."""
+        table = Table(box=SIMPLE_HEAD, caption=self.caption(), caption_justify="left")
+        for name in ("setting", "runs", self.objective, *(f"test {name}" for name in self.shown())):
+            table.add_column(name, justify="left" if name == "setting" else "right", overflow="fold")
+        for setting, results in self.settings.items():
+            objective = _with_deviation(_mean(results), _deviation([result.objective[1] for result in results]))
+            scores = (self._cell(results, name) for name in self.shown())
+            table.add_row(setting, str(len(results)), objective, *scores)
+        return table
+
+    def caption(self) -> str:
+        """Say what the intervals are of."""
+        repeated = any(len(results) > 1 for results in self.settings.values())
+        over = "± standard deviation over repetitions, [95 % interval of their mean]" if repeated else ""
+        single = "[95 % interval over subjects] of a single run" if not repeated else ""
+        return f"{over}{single}; best {self.objective} first. `fiducial compare` tells whether a difference is real."
+
+    def csv(self) -> str:
+        """Return a line a setting and score."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["setting", "runs", "score", "mean", "deviation", "low", "high"])
+        for setting, results in self.settings.items():
+            objectives = [result.objective[1] for result in results]
+            spread = _interval(objectives)
+            rows = [(self.objective, spread, _deviation(objectives))]
+            rows += [(f"test/{n}", self.of(results, n), self.deviation(results, n)) for n in self.columns()]
+            for name, interval, deviation in rows:
+                numbers = (interval.value, deviation, interval.low, interval.high)
+                writer.writerow([setting, len(results), name, *("" if x != x else f"{x:.6g}" for x in numbers)])
+        return text.getvalue()
+
+    def _cell(self, results: Sequence[Result], score: str) -> str:
+        interval = self.of(results, score)
+        bounds = "" if interval.low != interval.low else f" [{interval.low:.3f}, {interval.high:.3f}]"
+        return _with_deviation(interval.value, self.deviation(results, score)) + bounds
+
+
+def summarise(runs: Iterable[tuple[str, str, Path]]) -> Summary:
+    """Return the summary of finished runs, given as title, setting and folder."""
+    return Summary(tuple(Result.read(*run) for run in runs if folder.is_finished(run[2])))
+
+
+def points(summary: Summary, score: str) -> Mapping[str, tuple[list[float], Interval]]:
+    """Return each setting's single values and its interval, of a test score or of the objective."""
+    drawn = {}
+    for setting, results in summary.settings.items():
+        if score == summary.objective:
+            values = [result.objective[1] for result in results]
+            drawn[setting] = values, _interval(values)
+        else:
+            values = [result.scores[score].value for result in results if score in result.scores]
+            drawn[setting] = values, summary.of(results, score)
+    return drawn
+
+
+def _interval(values: Sequence[float]) -> Interval:
+    """Return the mean with its interval, which stays within 0 and 1 where all values do."""
+    within = all(0 <= value <= 1 for value in values)
+    return mean_interval(values, limits=(0.0, 1.0) if within else (-math.inf, math.inf))
+
+
+def _mean(results: Sequence[Result]) -> float:
+    return math.fsum(result.objective[1] for result in results) / len(results)
+
+
+def _deviation(values: Sequence[float]) -> float:
+    if len(values) < 2:
+        return math.nan
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def _rank(value: float) -> float:
+    return math.inf if value != value else value
+
+
+def _with_deviation(value: float, deviation: float) -> str:
+    shown = "undefined" if value != value else f"{value:.3f}"
+    return shown if deviation != deviation else f"{shown} ± {deviation:.3f}"

@@ -1,0 +1,207 @@
+"""From planned jobs to a finished sweep: the parent run, the processes, what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fiducial.errors import InputError
+from fiducial.sweeps.board import Board
+from fiducial.sweeps.job import Ending, Spec
+from fiducial.sweeps.launcher import LocalLauncher
+from fiducial.sweeps.pool import warm_up
+from fiducial.sweeps.summary import Summary, points, summarise
+from fiducial.tracking import Run, Tracker, reconcile, track
+from fiducial.tracking.courier import DELIVERED, Courier
+from fiducial.tracking.journal import History
+from fiducial.tracking.liveness import FOLDER, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SWEEP, SUMMARY, FIGURES = "sweep.json", "summary.csv", "figures"
+PATIENCE_SECONDS = 60.0  # for the store, at the end
+
+
+class IncompleteError(InputError):
+    """Some runs of a sweep did not come to their end; the same command runs only those."""
+
+
+class Jobs(Protocol):
+    """Where the jobs of a sweep come from: all combinations of some values, or a search."""
+
+    @property
+    def out(self) -> Path:
+        """The sweep's folder, the same for the same command."""
+
+    @property
+    def name(self) -> str:
+        """What the sweep is called in the tracking UI."""
+
+    @property
+    def study(self) -> str:
+        """Experiment in the tracking UI."""
+
+    @property
+    def config(self) -> DictConfig:
+        """A job's configuration, of which the sweep takes `tracking`, `hardware` and `launcher`."""
+
+    def __len__(self) -> int:
+        """Return the number of jobs that are to be run."""
+
+    def titles(self) -> Mapping[int, str]:
+        """Return the jobs to be run that are known beforehand, by number."""
+
+    def specs(self) -> Iterator[Spec]:
+        """Yield the jobs; each is asked for when there is room for it."""
+
+    def ended(self, ending: Ending) -> None:
+        """Take note of how a job ended."""
+
+    def params(self) -> Mapping[str, str]:
+        """Return what the parent run shows of the sweep as parameters."""
+
+    def content(self) -> dict[str, Any]:
+        """Return what describes the sweep, to be kept as JSON."""
+
+    def finished(self) -> Iterable[tuple[str, str, Path]]:
+        """Yield title, setting and folder of every run that is done, now or before."""
+
+    def pictures(self) -> Mapping[str, Figure]:
+        """Return pictures of the sweep's own kind."""
+
+
+def sweep(jobs: Jobs) -> None:
+    """Run what is missing of a sweep.
+
+    Raises:
+        IncompleteError: some runs failed, or are in the hands of other processes.
+    """
+    if len(jobs) == 0:
+        print("every run is done; nothing to run")
+        _show(summarise(jobs.finished()), jobs.out)
+        return
+    warm_up()
+    tracker: Tracker = _built(jobs.config.tracking)
+    launcher = launcher_of(jobs)
+    board = Board.of(jobs.titles(), len(launcher.slots(len(jobs))), len(jobs))
+    board.listeners.append(jobs.ended)
+    resume = History.of(jobs.out / FOLDER / "journal.jsonl").run is not None
+    with track(jobs.out, tracker, name=jobs.name, experiment=jobs.study, resume=resume) as run:
+        _describe(run, jobs)
+        run.start_delivery()
+        try:
+            with _delivered(tracker, run), board.shown():
+                launcher.stream(jobs.specs(), board, sweep=jobs.out, num_jobs=len(jobs))
+        finally:
+            summary = summarise(jobs.finished())
+            _keep(run, jobs, summary)
+            _show(summary, jobs.out)
+            _show_failures(board, jobs.out / "logs")
+        _refuse_incomplete(board)
+
+
+def launcher_of(jobs: Jobs) -> LocalLauncher:
+    """Return what runs the jobs."""
+    launcher: LocalLauncher = _built(jobs.config.launcher)
+    launcher.setup(hydra_context=None, task_function=None, config=jobs.config)
+    return launcher
+
+
+@contextmanager
+def _delivered(tracker: Tracker, run: Run) -> Iterator[None]:
+    """Deliver the journals of all jobs from this process: each of them need not import and open MLflow."""
+    if tracker.uri is None:
+        yield
+        return
+    os.environ[DELIVERED] = run.id
+    courier = Courier(tracker, run.id)
+    courier.start()
+    try:
+        yield
+    finally:
+        del os.environ[DELIVERED]
+        courier.finish(PATIENCE_SECONDS)
+        reconcile(tracker.outputs, tracker)
+
+
+def _describe(run: Run, jobs: Jobs) -> None:
+    run.log_params(jobs.params())
+    run.set_tags({"fiducial.sweep": jobs.out.name})
+    write_whole(jobs.out / SWEEP, json.dumps(jobs.content(), indent=1))
+    run.log_file(jobs.out / SWEEP)
+
+
+def _keep(run: Run, jobs: Jobs, summary: Summary) -> None:
+    """Keep what came out, in the sweep's folder and with its parent run."""
+    if summary.best is None:
+        return
+    write_whole(jobs.out / SUMMARY, summary.csv())
+    run.log_file(jobs.out / SUMMARY)
+    name, value = summary.best.objective
+    run.set_tags({"fiducial.best": summary.best.title, "fiducial.best_run": summary.best.out.name})
+    run.log_metrics({f"best/{name}": value, "runs/done": float(len(summary.results))}, len(summary.results))
+    _draw(run, jobs, summary)
+
+
+def _draw(run: Run, jobs: Jobs, summary: Summary) -> None:
+    from fiducial.reports.figures import save  # matplotlib need not delay the first job
+    from fiducial.reports.figures.settings import settings as draw_settings
+
+    (jobs.out / FIGURES).mkdir(exist_ok=True)
+    panels = {score: points(summary, score) for score in _panels(summary)}
+    for title, figure in {"settings": draw_settings(panels), **jobs.pictures()}.items():
+        save(figure, jobs.out / FIGURES / f"{title}.png")
+        run.log_file(jobs.out / FIGURES / f"{title}.png", FIGURES)
+
+
+def _panels(summary: Summary) -> list[str]:
+    return [summary.objective, *summary.shown()[:1]]
+
+
+def _show(summary: Summary, out: Path) -> None:
+    if summary.results:
+        Console(highlight=False).print(summary.table())
+        print(f"summary  {out / SUMMARY}")
+
+
+def _show_failures(board: Board, logs: Path) -> None:
+    failed = [ending for ending in board.endings.values() if ending.state in ("failed", "elsewhere", "stopped")]
+    if not failed:
+        return
+    table = Table("run", "state", "why", box=SIMPLE_HEAD)
+    for ending in sorted(failed, key=lambda ending: ending.number):
+        row = board.rows[ending.number]
+        why = (ending.message.splitlines() or [""])[0]
+        table.add_row(Text(row.title), ending.state, Text(why))
+    Console(stderr=True, highlight=False).print(table)
+    print(f"what each of them printed: {logs}/NUMBER.log", file=sys.stderr)
+
+
+def _refuse_incomplete(board: Board) -> None:
+    endings = board.endings.values()
+    failed = sum(ending.state == "failed" for ending in endings)
+    elsewhere = sum(ending.state == "elsewhere" for ending in endings)
+    parts = [f"{failed} of {len(board.rows)} runs failed"] if failed else []
+    parts += [f"{elsewhere} are being run by another process"] if elsewhere else []
+    if parts:
+        raise IncompleteError(f"{' and '.join(parts)}; the same command again runs only what is missing")
+
+
+def _built(node: DictConfig) -> Any:
+    content = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(content, dict)
+    content.pop("contract", None)
+    return instantiate(content, _convert_="all")

@@ -1,0 +1,129 @@
+"""What a process of a sweep does: run one job, whatever state an earlier process left it in."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from fiducial.checkpoints import Checkpoints
+from fiducial.config import compose
+from fiducial.errors import InputError
+from fiducial.runs import folder
+from fiducial.runs.train import train
+from fiducial.sweeps.job import Ending, Progress, Spec
+from fiducial.sweeps.ledger import PRUNED, Ledger, claimed
+from fiducial.sweeps.pruning import PrunedError, Pruner
+from fiducial.tracking.lifetime import Terminated
+from fiducial.tracking.liveness import LockHeldError, write_whole
+
+Report = Callable[[Progress], None]
+
+
+def execute(spec: Spec, report: Report = lambda progress: None) -> Ending:
+    """Run a job, or go on with it, unless it is done or another process has it; return how it ended.
+
+    Whatever the run raises becomes part of the ending: one job never harms another. Called again after a
+    preemption, it goes on where the run was.
+    """
+    begin = time.monotonic()
+    try:
+        composed = compose(spec.overrides, spec.config_dir)
+        identity, outputs = composed.identity(), Path(composed.cfg.outputs)
+        with claimed(outputs, identity):
+            standing, out = Ledger(outputs).standing(identity)
+            if standing in ("done", "pruned"):
+                return Ending(spec.number, "done" if standing == "done" else "pruned", str(out))
+            if standing == "running":
+                return Ending(spec.number, "elsewhere", str(out))
+            resume = out is not None
+            if out is None:
+                out = folder.create(composed, identity, title=spec.title, sweep=Path(spec.sweep))
+            return _ended(spec, out, _attempt(spec, out, resume, report), time.monotonic() - begin)
+    except LockHeldError:
+        return Ending(spec.number, "elsewhere")
+    except Exception as error:
+        traceback.print_exception(error)
+        return Ending(spec.number, "failed", message=_told(error), seconds=time.monotonic() - begin)
+
+
+def _told(error: BaseException) -> str:
+    return str(error) if isinstance(error, InputError) else traceback.format_exception_only(error)[-1].strip()
+
+
+def _attempt(spec: Spec, out: Path, resume: bool, report: Report) -> BaseException | None:
+    """Train; return what ended it before its time."""
+    callbacks: list[pl.Callback] = [Reporter(spec.number, report)]
+    if spec.pruning is not None:
+        callbacks.append(Pruner(spec.pruning, folder.config(out).objective))
+    try:
+        train(folder.config(out), out, resume=resume, callbacks=callbacks)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        return error
+    return None
+
+
+def _ended(spec: Spec, out: Path, error: BaseException | None, seconds: float) -> Ending:
+    match error:
+        case None:
+            objective = json.loads((out / folder.SCORES).read_text()).get("objective", {}).get("value")
+            return Ending(spec.number, "done", str(out), seconds=seconds, objective=objective)
+        case PrunedError():
+            write_whole(out / PRUNED, json.dumps({"epoch": error.epoch, "objective": error.objective}))
+            return Ending(spec.number, "pruned", str(out), str(error), seconds)
+        case KeyboardInterrupt() | Terminated():
+            return Ending(spec.number, "stopped", str(out), "stopped", seconds)
+        case _:
+            traceback.print_exception(error)
+            return Ending(spec.number, "failed", str(out), _told(error), seconds)
+
+
+class Reporter(pl.Callback):
+    """Tell how far a run is: at its start, at most once a second, and after each epoch.
+
+    Args:
+        number: of the run in its sweep.
+        report: takes what there is to tell.
+    """
+
+    def __init__(self, number: int, report: Report) -> None:
+        self._number, self._report = number, report
+        self._next = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say that training has begun."""
+        self._tell(trainer, trainer.current_epoch)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Say how many steps are over."""
+        self._live(trainer)
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Show a sign of life."""
+        self._live(trainer)
+
+    def on_test_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Show a sign of life."""
+        self._live(trainer)
+
+    def _live(self, trainer: pl.Trainer) -> None:
+        if time.monotonic() >= self._next:
+            self._tell(trainer, trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say that an epoch is over."""
+        self._tell(trainer, trainer.current_epoch + 1)
+
+    def _tell(self, trainer: pl.Trainer, epoch: int) -> None:
+        self._next = time.monotonic() + 1
+        if not trainer.is_global_zero:
+            return
+        best = next((one.best_value for one in trainer.callbacks if isinstance(one, Checkpoints)), None)  # type: ignore[attr-defined]
+        steps = trainer.estimated_stepping_batches
+        known = int(steps) if steps != float("inf") else 0
+        self._report(Progress(self._number, epoch, trainer.max_epochs or 0, trainer.global_step, known, best))

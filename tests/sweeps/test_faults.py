@@ -1,0 +1,157 @@
+"""Sweeps as a user has them: a command, jobs that end in every bad way, and the same command again."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SMALL = [
+    "data.source.num_subjects=60", "data.source.size=[16,16]", "data.batch_size=4", "model.widths=[4]", "epochs=2",
+    "hardware=cpu", "tracking.system_metrics_seconds=0", "tracking.flush_seconds=0.3", "name=run", "study=faults",
+]  # fmt: skip
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "fiducial", "train", "-m", *SMALL, *arguments]
+
+
+def finish(folder: Path, *arguments: str, code: int) -> str:
+    """Run a sweep to its end; return all that it printed."""
+    done = subprocess.run(
+        command(*arguments),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def query(folder: Path, sql: str) -> list[tuple]:
+    with closing(sqlite3.connect(folder / "outputs" / "mlflow.db")) as database:
+        return database.execute(sql).fetchall()
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    """Return each run's status in MLflow by its name."""
+    rows = query(folder, "SELECT name, status FROM runs WHERE lifecycle_stage = 'active'")
+    assert len(rows) == len(dict(rows)), "a run is there twice"
+    return dict(rows)
+
+
+def children(folder: Path) -> set[str]:
+    """Return the names of the runs nested in the one run that has no parent."""
+    parent = "SELECT run_uuid, value FROM tags WHERE key = 'mlflow.parentRunId'"
+    (top,) = {value for _, value in query(folder, parent)}
+    assert not [run for run, _ in query(folder, parent) if run == top]
+    named = "SELECT name FROM runs JOIN tags USING (run_uuid) WHERE tags.key = 'mlflow.parentRunId'"
+    return {name for (name,) in query(folder, named)}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
+
+
+def test_a_job_that_ends_badly_costs_that_job_alone(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).with_name("misbehave.py"), tmp_path)
+    (tmp_path / "mine" / "loss").mkdir(parents=True)
+    option = "_target_: misbehave.Misbehave\ncontract: {head: softmax}\n"
+    (tmp_path / "mine" / "loss" / "misbehave.yaml").write_text(option)
+    sweep = [
+        "--config-dir",
+        "mine",
+        "loss=misbehave",
+        "loss.how=hang,raise,exit,kill,fine",
+        "launcher.silent_minutes=0.4",
+    ]
+    said = finish(tmp_path, *sweep, code=1)
+    assert "4 of 5 runs failed" in said
+    for reason in ("hung: no step", "RuntimeError: the loss is", "exited with code 3", "SIGKILL"):
+        assert reason in said
+    told = statuses(tmp_path)
+    assert {name: told[f"how={name}"] for name in ("hang", "raise", "exit", "kill", "fine")} == {
+        "hang": "KILLED", "raise": "FAILED", "exit": "FAILED", "kill": "FAILED", "fine": "FINISHED",
+    }  # fmt: skip
+    assert told["how"] == "FAILED"
+    assert children(tmp_path) == set(told) - {"how"}
+    fine = next((tmp_path / "outputs" / "sweeps").glob("*/logs/4.log")).read_text()
+
+    (tmp_path / "mended").touch()
+    said = finish(tmp_path, *sweep, code=0)
+    assert len(re.findall(r"started", said)) == 4
+    assert "how=fine" not in "".join(re.findall(r"started.*", said))
+    assert set(statuses(tmp_path).values()) == {"FINISHED"}
+    assert len(statuses(tmp_path)) == 6
+    assert next((tmp_path / "outputs" / "sweeps").glob("*/logs/4.log")).read_text() == fine
+    assert "nothing to run" in finish(tmp_path, *sweep, code=0)
+
+
+def test_killed_and_interrupted_sweeps_go_on_and_lose_nothing(tmp_path: Path) -> None:
+    sweep = ["seed=0,1,2", "epochs=12"]
+    runs = tmp_path / "outputs" / "runs" / "run"
+
+    def checkpoints() -> int:
+        return len(list(runs.glob("*/checkpoints/last.ckpt")))
+
+    killed = subprocess.Popen(command(*sweep), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: checkpoints() >= 2)
+    killed.kill()
+    killed.wait()
+    wait_until(lambda: not alive(runs))
+
+    stopped = subprocess.Popen(
+        command(*sweep), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert stopped.stdout is not None
+    while "started" not in stopped.stdout.readline():
+        pass
+    time.sleep(1)
+    stopped.send_signal(signal.SIGINT)
+    stopped.communicate(timeout=90)
+    assert stopped.returncode == 130
+    assert not alive(runs)
+    told = statuses(tmp_path)
+    assert told["3 seeds"] == "KILLED"
+    assert set(told.values()) <= {"KILLED", "FINISHED"}
+
+    finish(tmp_path, *sweep, code=0)
+    assert statuses(tmp_path) == dict.fromkeys(["3 seeds", "seed=0", "seed=1", "seed=2"], "FINISHED")
+    steps = query(tmp_path, "SELECT run_uuid, step FROM metrics WHERE key = 'val/loss'")
+    assert Counter(Counter(run for run, _ in steps).values()) == {12: 3}
+    assert len(set(steps)) == 36
+
+
+def alive(runs: Path) -> bool:
+    """Tell whether a process still has one of the runs in its hands."""
+    from fiducial.sweeps.ledger import is_running
+
+    return any(is_running(run) for run in runs.glob("*"))
+
+
+def test_a_server_that_is_down_costs_nothing_and_gets_it_all_later(tmp_path: Path) -> None:
+    down = ["tracking=server", "tracking.uri=http://127.0.0.1:9", "tracking.patience_seconds=1", "seed=0,1"]
+    finish(tmp_path, *down, code=0)
+    assert len(list((tmp_path / "outputs" / "runs").glob("*/*/scores.json"))) == 2
+    assert not (tmp_path / "outputs" / "mlflow.db").exists()
+    assert len(list((tmp_path / "outputs" / "active").glob("*.json"))) == 3
+    assert "nothing to run" in finish(tmp_path, *down, code=0)

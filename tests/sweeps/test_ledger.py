@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+
+from fiducial.sweeps.ledger import Ledger, claimed, is_running
+from fiducial.tracking import Tracker, track
+from fiducial.tracking.liveness import LockHeldError
+
+
+def run_folder(outputs: Path, name: str, identity: str, *, scores: bool = False) -> Path:
+    out = outputs / "runs" / "name" / name
+    out.mkdir(parents=True)
+    record = {"identity": identity, "choices": {}, "overrides": []}
+    (out / "run.json").write_text(json.dumps(record))
+    if scores:
+        (out / "scores.json").write_text("{}")
+    return out
+
+
+def tracked(outputs: Path, out: Path, error: type[BaseException] | None) -> None:
+    with pytest.raises(error) if error else track(out, Tracker(outputs=outputs, uri=None), name="x", experiment="x"):
+        if error:
+            with track(out, Tracker(outputs=outputs, uri=None), name="x", experiment="x"):
+                raise error
+
+
+def test_a_finished_run_counts_before_later_ones_that_are_not(tmp_path: Path) -> None:
+    done = run_folder(tmp_path, "a", "one", scores=True)
+    time.sleep(0.02)
+    tracked(tmp_path, run_folder(tmp_path, "b", "one"), ValueError)
+    assert Ledger(tmp_path).standing("one") == ("done", done)
+    assert Ledger(tmp_path).standing("two") == ("missing", None)
+
+
+@pytest.mark.parametrize(("error", "standing"), [(ValueError, "failed"), (KeyboardInterrupt, "interrupted")])
+def test_how_a_run_ended(tmp_path: Path, error: type[BaseException], standing: str) -> None:
+    out = run_folder(tmp_path, "a", "one")
+    tracked(tmp_path, out, error)
+    assert Ledger(tmp_path).standing("one") == (standing, out)
+
+
+def test_a_run_that_lives_is_running_and_then_is_not(tmp_path: Path) -> None:
+    out = run_folder(tmp_path, "a", "one")
+    with track(out, Tracker(outputs=tmp_path, uri=None), name="x", experiment="x"):
+        assert is_running(out)
+        assert Ledger(tmp_path).standing("one") == ("running", out)
+    assert not is_running(out)
+
+
+def count(outputs: Path, path: Path, rounds: int) -> None:
+    """Add to a number in a file, unprotected but for the claim."""
+    done = 0
+    while done < rounds:
+        try:
+            with claimed(outputs, "identity"):
+                number = int(path.read_text())
+                time.sleep(0.0005)
+                path.write_text(str(number + 1))
+                done += 1
+        except LockHeldError:
+            time.sleep(0.0002)
+
+
+def test_a_claim_is_held_by_one_process_at_a_time_and_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "number"
+    path.write_text("0")
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=count, args=(tmp_path, path, 100)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert path.read_text() == "400"
+    assert list((tmp_path / "active").iterdir()) == []

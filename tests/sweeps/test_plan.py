@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fiducial.errors import InputError
+from fiducial.runs import folder
+from fiducial.sweeps.plan import Plan
+
+
+def plan(outputs: Path, *overrides: str) -> Plan:
+    return Plan.of([*overrides, f"outputs={outputs}"], None)
+
+
+def test_every_combination_is_a_job_with_a_name_of_its_own(tmp_path: Path) -> None:
+    found = plan(tmp_path, "model=lenet,plain_cnn", "optimizer.lr=0.1,0.01", "seed=0,1", "epochs=3")
+    assert len(found.jobs) == len({job.identity for job in found.jobs}) == len({job.title for job in found.jobs}) == 8
+    assert found.jobs[0].title == "model=lenet lr=0.1 seed=0"
+    assert found.name == "model × lr, 2 seeds"
+    assert found.params() == {"model": "lenet, plain_cnn", "optimizer.lr": "0.1, 0.01", "seed": "0, 1"}
+    assert {job.setting for job in found.jobs} == {
+        "model=lenet lr=0.1", "model=lenet lr=0.01", "model=plain_cnn lr=0.1", "model=plain_cnn lr=0.01",
+    }  # fmt: skip
+    lr = {job.composed.cfg.optimizer.lr for job in found.jobs}
+    assert lr == {0.1, 0.01}
+
+
+def test_the_same_jobs_are_the_same_sweep_whatever_their_order_and_launcher(tmp_path: Path) -> None:
+    first = plan(tmp_path, "seed=0,1", "optimizer.lr=0.1,0.01")
+    assert plan(tmp_path, "optimizer.lr=0.01,0.1", "seed=1,0", "launcher.at_once=1").out == first.out
+    assert plan(tmp_path, "seed=0,1,2", "optimizer.lr=0.1,0.01").out != first.out
+
+
+def test_only_what_is_missing_is_to_be_run(tmp_path: Path) -> None:
+    jobs = plan(tmp_path, "seed=0,1,2").jobs
+    out = folder.create(jobs[1].composed, jobs[1].identity)
+    (out / folder.SCORES).write_text("{}")
+    again = plan(tmp_path, "seed=0,1,2")
+    assert [job.standing for job in again.jobs] == ["missing", "done", "missing"]
+    assert [spec.number for spec in again.specs()] == [0, 2]
+    spec = next(again.specs())
+    assert spec.overrides == ("seed=0", f"outputs={tmp_path}", "study=phantom")
+    assert len(again) == 2
+
+
+def test_settings_that_say_the_same_are_run_once(tmp_path: Path) -> None:
+    found = plan(tmp_path, "optimizer.lr=0.1,1e-1,0.10", "seed=0,1")
+    assert len(found.jobs) == 2
+    assert found.num_repeated == 4
+
+
+def test_data_sets_side_by_side_share_one_experiment(tmp_path: Path) -> None:
+    assert plan(tmp_path, "data=phantom,phantom_3d", "model=plain_cnn").study == "phantom-and-phantom_3d"
+    assert plan(tmp_path, "data=phantom,phantom_3d", "model=plain_cnn", "study=mine").study == "mine"
+
+
+def test_kinds_of_run_that_take_equally_long_are_measured_once(tmp_path: Path) -> None:
+    found = plan(tmp_path, "optimizer.lr=0.1,0.01", "seed=0,1", "model.widths=[4],[8]", "epochs=2,3")
+    assert len({job.cost for job in found.jobs}) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["seed=0,1", "model=lenet,resnet81"], "resnet18"),
+        (["outputs=a,b"], "one folder"),
+        (["optimizer.lr=interval(0,1)"], "interval"),
+    ],
+)
+def test_a_job_that_cannot_run_stops_the_plan(tmp_path: Path, wrong: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Plan.of(wrong, None)
