@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fiducial.data import medmnist
+from fiducial.data import medmnist, unpack
 from fiducial.data.checks import check
 from fiducial.data.medmnist import MedMNIST
 from fiducial.data.medmnist_sets import SETS, file_name
@@ -129,6 +129,29 @@ def test_every_set_is_read(write: Any, tmp_path: Path, name: str, size: int) -> 
                 np.testing.assert_array_equal(source.read(row)[channel], image[..., channel])
     assert cases.case[6] == f"{name}/val/0001"
     assert cases.label.dtype == np.int64
+
+
+@pytest.mark.parametrize("name", ["breastmnist", "bloodmnist", "organmnist3d"])
+def test_a_large_set_is_mapped_and_has_the_same_pixels(
+    write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write(name)
+    in_memory = MedMNIST(name=name, folder=tmp_path, cache=tmp_path / "cache").pixels()
+    monkeypatch.setattr(medmnist, "LARGE", 0)
+    monkeypatch.setattr(unpack, "CHUNK_BYTES", 3000)  # a few rows
+    for _ in range(2):
+        mapped = MedMNIST(name=name, folder=tmp_path, cache=tmp_path / "cache").pixels()
+        np.testing.assert_array_equal(mapped, in_memory)
+        assert isinstance(mapped if mapped.base is None else mapped.base, np.memmap)
+    assert len(list((tmp_path / "cache" / "images").glob("*.npy"))) == 1
+    assert not list((tmp_path / "cache" / "images").glob("*.part"))
+
+
+def test_a_large_set_that_is_damaged_is_named(write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(medmnist, "LARGE", 0)
+    write("breastmnist", **{key: value for key, value in made_up("breastmnist", 28).items() if key != "val_images"})
+    with pytest.raises(InputError, match=r"breastmnist\.npz: cannot read images"):
+        MedMNIST(name="breastmnist", folder=tmp_path, cache=tmp_path / "cache").pixels()
 
 
 def test_file_beside_the_folder_is_found_too(write: Any, tmp_path: Path) -> None:

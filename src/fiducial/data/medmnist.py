@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 from fiducial.data.download import fetch, verify
 from fiducial.data.medmnist_sets import RECORD, SETS, Facts, file_name
 from fiducial.data.source import SPLITS, Cases, Source, Spec
+from fiducial.data.unpack import unpacked
 from fiducial.errors import InputError, nearest
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+LARGE = 2**30  # bytes of pixels beyond which a set is mapped from the cache folder, instead of read into memory
 
 
 class MedMNIST(Source):
@@ -29,7 +32,8 @@ class MedMNIST(Source):
         name: one of the 18 sets, in lower case ("breastmnist").
         folder: data folder; the file is `<folder>/medmnist/NAME.npz` or `<folder>/NAME.npz`.
         size: pixels along each axis: 28, 64, 128 or 224 for images, 28 or 64 for volumes.
-        cache: folder for what is derived from the file; without one its checksum is taken each time.
+        cache: folder for what is derived from the file: large sets are unpacked into it, and mapped; without one
+            they are read into memory, and the checksum is taken each time.
         download: fetch the file when it is missing.
 
     Raises:
@@ -122,8 +126,16 @@ class MedMNIST(Source):
     def _images(self) -> NDArray[np.uint8]:
         import numpy as np
 
-        parts = [self._channels_first(self._member(f"{split}_images")) for split in SPLITS]
-        return np.concatenate(parts)
+        keys = [f"{split}_images" for split in SPLITS]
+        if (cache := self.cache) is not None and self._num_bytes > LARGE:
+            name = f"{self.path.stem}-{self.facts.md5[self.size][:12]}"
+            return self._channels_first(self._readable(lambda: unpacked(self.path, keys, name, cache), "images"))
+        return np.concatenate([self._channels_first(self._member(key)) for key in keys])
+
+    @property
+    def _num_bytes(self) -> int:
+        facts = self.facts
+        return sum(facts.num_cases) * facts.channels * int(self.size**facts.spatial_dims)
 
     def _channels_first(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return images as `(cases, channels, *spatial)`; the file has channels last, or none."""
@@ -141,12 +153,18 @@ class MedMNIST(Source):
         """
         import numpy as np
 
-        try:
+        def read() -> NDArray[Any]:
             # Opened here: NumPy leaves a damaged file open.
             with self.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 return np.asarray(file[key])
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{self.path}: cannot read {key}: {error}") from error
+
+        return self._readable(read, key)
+
+    def _readable(self, read: Callable[[], NDArray[Any]], what: str) -> NDArray[Any]:
+        try:
+            return read()
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f"{self.path}: cannot read {what}: {error}") from error
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return the hashes of the file."""

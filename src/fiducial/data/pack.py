@@ -72,11 +72,11 @@ def _write(path: Path, count: int, read: Callable[[int], NDArray[Any]], shape: t
     import numpy as np
 
     first = read(0)
-    _check_space(path, count * first.nbytes)
+    check_space(path, count * first.nbytes)
     part = path.with_suffix(".part")
     try:
         array = np.lib.format.open_memmap(part, mode="w+", dtype=first.dtype, shape=(count, *shape))
-        _reserve(part)
+        reserve(part)
         _fill(array, read)
         array.flush()
         del array
@@ -100,14 +100,19 @@ def _fill(array: NDArray[Any], read: Callable[[int], NDArray[Any]]) -> None:
             list(pool.map(decode, range(start, min(start + CHUNK, len(array)))))
 
 
-def _reserve(part: Path) -> None:
+def reserve(part: Path) -> None:
     """Claim the whole file's room: a disk that fills up under a mapped file kills the process."""
     if hasattr(os, "posix_fallocate"):
         with part.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
 
 
-def _check_space(path: Path, needed: int) -> None:
+def check_space(path: Path, needed: int) -> None:
+    """Refuse to write what the disk has no room for.
+
+    Raises:
+        InputError: saying how much is needed, and how much is free.
+    """
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise InputError(
