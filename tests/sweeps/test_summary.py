@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fiducial.reports.figures.settings import settings as draw
+from fiducial.statistics import mean_interval
+from fiducial.sweeps.summary import points, summarise
+
+
+def finished(folder: Path, name: str, objective: float, auroc: float, loss: float = 0.5) -> Path:
+    out = folder / name
+    out.mkdir()
+    interval = {"value": auroc, "low": auroc - 0.1, "high": auroc + 0.05, "num_resamples_used": 2000}
+    other = {"value": loss, "low": loss, "high": loss, "num_resamples_used": 2000}
+    content = {"objective": {"name": "val/auroc", "value": objective}, "scores": {"mae": other, "auroc": interval}}
+    (out / "scores.json").write_text(json.dumps(content))
+    return out
+
+
+VALUES = {"a": [(0.90, 0.80), (0.94, 0.82), (0.92, 0.87)], "b": [(0.95, 0.85)], "c": [(0.1, 0.99), (0.2, 0.98)]}
+
+
+@pytest.fixture
+def summary(tmp_path: Path):
+    runs = [
+        (f"{setting} seed={seed}", setting, finished(tmp_path, f"{setting}{seed}", *values))
+        for setting, several in VALUES.items()
+        for seed, values in enumerate(several)
+    ]
+    (tmp_path / "unfinished").mkdir()
+    return summarise([*runs, ("d", "d", tmp_path / "unfinished")])
+
+
+def test_settings_are_ranked_by_the_validation_split_and_never_by_the_test_split(summary) -> None:
+    assert list(summary.settings) == ["b", "a", "c"]
+    assert summary.best.title == "b seed=0"
+    assert summary.shown() == ["auroc", "mae"]
+
+
+def test_mean_deviation_and_interval_over_repetitions(summary) -> None:
+    values = np.array([auroc for _, auroc in VALUES["a"]])
+    interval = summary.of(summary.settings["a"], "auroc")
+    low, high = stats.t.interval(0.95, len(values) - 1, loc=values.mean(), scale=stats.sem(values))
+    assert (interval.value, interval.low, interval.high) == pytest.approx((values.mean(), low, high))
+    assert summary.deviation(summary.settings["a"], "auroc") == pytest.approx(values.std(ddof=1))
+    single = summary.of(summary.settings["b"], "auroc")
+    assert (single.low, single.high) == pytest.approx((0.75, 0.90))  # its own, over subjects
+
+
+def test_an_interval_of_a_score_does_not_leave_0_to_1(summary) -> None:
+    interval = summary.of(summary.settings["c"], "auroc")
+    assert interval.high == 1.0
+    assert mean_interval([0.98, 0.99]).high > 1.0
+    assert np.isnan(mean_interval([0.5]).low)
+    assert np.isnan(mean_interval([]).value)
+
+
+def test_csv_has_a_line_a_setting_and_score(summary) -> None:
+    rows = list(csv.DictReader(io.StringIO(summary.csv())))
+    assert [(row["setting"], row["score"]) for row in rows[:3]] == [
+        ("b", "val/auroc"), ("b", "test/mae"), ("b", "test/auroc"),
+    ]  # fmt: skip
+    assert len(rows) == 9
+    assert float(rows[3]["mean"]) == pytest.approx(0.92)
+    assert float(rows[3]["deviation"]) == pytest.approx(0.02)
+    assert rows[0]["deviation"] == ""
+
+
+def test_the_picture_has_a_row_a_setting_and_a_point_a_run(summary) -> None:
+    figure = draw({name: points(summary, name) for name in ("val/auroc", "auroc")})
+    left, right = figure.axes
+    assert [tick.get_text() for tick in left.get_yticklabels()] == ["b", "a", "c"]
+    drawn = sorted(x for line in left.lines if line.get_marker() == "o" for x in line.get_xdata())
+    assert drawn == sorted(objective for several in VALUES.values() for objective, _ in several)
+    assert right.get_title(loc="left") == "auroc"
