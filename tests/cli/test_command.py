@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_help_of_train_lists_every_option(capsys: pytest.CaptureFixture[str]) ->
 def test_examples_of_train_compose(fiducial: Any) -> None:
     help_text = importlib.import_module("fiducial.cli.train").EXAMPLES
     lines = [line.split("  ")[1] if line.startswith("  ") else "" for line in help_text.splitlines()]
-    commands = [line.split()[2:] for line in lines if line.startswith("fiducial train")]
+    commands = [shlex.split(line)[2:] for line in lines if line.startswith("fiducial train")]
     assert len(commands) > 5
     for command in commands:
         if "--config-dir" not in command and "resume=outputs/runs/NAME/WHEN" not in command:

@@ -41,7 +41,7 @@ def _arguments(verb: str, given: Sequence[str], word: str) -> Iterator[str]:
         yield from (f"{choice} " for choice in before.choices or ())
     elif word.startswith("-"):
         yield from (f"{flag} " for flag in flags)
-    elif verb in ("evaluate", "predict") and not _positional(given, flags):
+    elif verb == "compare" or (verb in ("evaluate", "predict") and not _positional(given, flags)):
         yield from _runs(Path(_value_of("--outputs", given) or "outputs"))
     elif verb in ("train", "evaluate"):
         groups = Groups.find(_value_of("--config-dir", given))

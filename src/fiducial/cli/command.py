@@ -15,6 +15,7 @@ VERBS = {
     "train": "fit, test and track a run; many with -m",
     "evaluate": "score a run's checkpoint again, also on other data",
     "predict": "apply a run's network to image files",
+    "compare": "put settings beside each other on the same cases: intervals, paired tests, verdicts",
     "ui": "look at runs in the browser",
     "doctor": "check the installation, the tracking database and interrupted runs",
     "options": "list the groups and their options",

@@ -69,12 +69,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _compose(args: argparse.Namespace) -> list[Composed]:
-    """Return the configuration of every run; all are complete and checked before the first starts."""
+    """Return the configuration of every run; of a search, whose runs nobody knows yet, one of them."""
     from fiducial.config import compose
     from fiducial.config.overrides import jobs
 
-    lines = jobs(args.overrides, Groups.find(args.config_dir)) if args.multirun else [args.overrides]
-    return [compose(overrides, args.config_dir) for overrides in lines]
+    if not args.multirun:
+        return [compose(args.overrides, args.config_dir)]
+    from fiducial.sweeps.search.grammar import first_values
+
+    groups = Groups.find(args.config_dir)
+    first = compose(first_values(args.overrides, groups), args.config_dir)
+    if "_target_" in first.sweep.search:
+        return [first]
+    return [compose(overrides, args.config_dir) for overrides in jobs(args.overrides, groups)]
 
 
 def _sweep(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@
     ranking          ROC and precision-recall
     reliability      does 80 % confidence mean 80 % right
     mistakes         the images on which the network is most wrong
+    forest           differences of settings from a reference
 
 Every function returns a matplotlib figure that belongs to nobody else: no global state, no display. Nothing here
 imports torch.
@@ -13,14 +14,17 @@ imports torch.
 
 from fiducial.reports.figures.confusion import confusion_matrix
 from fiducial.reports.figures.curves import learning_curves
+from fiducial.reports.figures.forest import ForestRow, forest
 from fiducial.reports.figures.mistakes import Mistake, rank_mistakes, worst_mistakes
 from fiducial.reports.figures.ranking import roc_and_precision_recall
 from fiducial.reports.figures.reliability import reliability
 from fiducial.reports.figures.style import save
 
 __all__ = [
+    "ForestRow",
     "Mistake",
     "confusion_matrix",
+    "forest",
     "learning_curves",
     "rank_mistakes",
     "reliability",

@@ -55,10 +55,10 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
+    """Write a figure whole or not at all; the path's ending says in which format."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with mpl.rc_context(STYLE):
-        figure.savefig(partial, format="png")
+        figure.savefig(partial, format=path.suffix.removeprefix("."))
     partial.replace(path)
 
 

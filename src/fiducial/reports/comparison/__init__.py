@@ -1,0 +1,7 @@
+"""A comparison of settings, to be read.
+
+content    what it says
+terminal   tables in the terminal
+page       one HTML page
+files      CSV and LaTeX
+"""

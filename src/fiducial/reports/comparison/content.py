@@ -1,0 +1,194 @@
+"""What a comparison says, before it is a table, a page or a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf, isnan
+from typing import Literal
+
+Verdict = Literal["better", "worse", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A setting's score: the mean over its runs.
+
+    Attributes:
+        value: the mean.
+        low: lower bound of its 95 % interval, over subjects and, with several runs, over runs.
+        high: upper bound.
+        deviation: standard deviation between runs; NaN for one run.
+    """
+
+    value: float
+    low: float
+    high: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A setting against the reference, by one metric.
+
+    Attributes:
+        name: of the test.
+        difference: of the scores, setting minus reference.
+        low: lower bound of its 95 % interval.
+        high: upper bound.
+        p: two-sided; NaN where nothing varies, or too few subjects.
+        adjusted: p by Holm's method over the family.
+        verdict: at 5 % for the whole family.
+        cases: that both have.
+        cases_needed: at which a difference of this size would be told, for "cannot tell"; infinite if no number would.
+        second: name and p of a second opinion, which decides nothing.
+    """
+
+    name: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    adjusted: float
+    verdict: Verdict
+    cases: int
+    cases_needed: float | None = None
+    second: tuple[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One setting.
+
+    Attributes:
+        label: what tells it from the others.
+        settings: the values of the keys that differ between settings; those that a setting has not are missing.
+        runs: names of its runs.
+        repetitions: predictions of each case that its scores are means of: seeds, each with its folds together.
+        objective: mean of its runs on the validation split; None if not all runs have it.
+        scores: by metric.
+        tests: by metric; none for the reference.
+    """
+
+    label: str
+    settings: Mapping[str, str]
+    runs: tuple[str, ...]
+    repetitions: int
+    objective: float | None
+    scores: Mapping[str, Score]
+    tests: Mapping[str, PairedTest] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Settings against a reference on the same cases.
+
+    Attributes:
+        reference: what the others are compared with.
+        others: best objective first.
+        keys: of the settings that differ, in a sensible order.
+        metrics: compared, in the order asked for.
+        falling: those of them that are better the lower.
+        cases: that all have.
+        subjects: they are of.
+        split: they are from.
+        objective: name of the validation metric.
+        chosen: why the reference is the reference.
+        family: number of tests that Holm's method took together.
+        notes: what else a reader must know.
+    """
+
+    reference: Entry
+    others: Sequence[Entry]
+    keys: Sequence[str]
+    metrics: Sequence[str]
+    falling: frozenset[str]
+    cases: int
+    subjects: int
+    split: str
+    objective: str
+    chosen: str
+    family: int
+    notes: Sequence[str] = ()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The reference first, then the others."""
+        return [self.reference, *self.others]
+
+
+MOST_TIMES = 100  # beyond so many times the cases that were tested, a forecast is none
+
+
+def more_cases(test: PairedTest) -> str:
+    """Return how many more cases a test would take, in two digits that such a forecast can bear.
+
+    >>> more_cases(PairedTest("", 0.1, 0, 0, 0.1, 0.1, "cannot tell", cases=150, cases_needed=1384.2))
+    'about 1,300 more cases'
+    """
+    if test.cases_needed is None:
+        return ""
+    if test.cases_needed == inf:
+        return "more runs, not cases"
+    if test.cases_needed > MOST_TIMES * test.cases:
+        return f"over {(MOST_TIMES - 1) * test.cases:,} more cases"
+    more = max(test.cases_needed - test.cases, 1.0)
+    size = 10 ** max(len(str(int(more))) - 2, 0)
+    return f"about {-int(-more // size) * size:,} more cases"
+
+
+def summary(comparison: Comparison) -> list[str]:
+    """Return the facts that every form of the comparison states: on what, against what, how it was decided."""
+    return [
+        f"{comparison.cases:,} {comparison.split} cases of {comparison.subjects:,} subjects, the same for all",
+        f"reference: {comparison.reference.label}, {comparison.chosen}",
+        f"verdicts hold at 5 % for all {comparison.family} tests together (Holm)",
+        *comparison.notes,
+    ]
+
+
+def number(value: float, digits: int = 3, *, sign: bool = False) -> str:
+    """Return a number of few digits: three after the point, or for larger values fewer: four digits in all.
+
+    >>> number(0.91449), number(12.3456), number(-0.02, sign=True), number(float("nan"))
+    ('0.914', '12.35', '−0.020', '–')
+    """
+    if isnan(value):
+        return "–"
+    shown = abs(value)
+    digits = max(0, digits if shown < 10 else digits + 1 - len(str(int(shown))))
+    text = f"{shown:.{digits}f}"
+    negative = value < 0 and float(text) != 0
+    return f"{'−' if negative else '+' if sign else ''}{text}"
+
+
+def spread(score: Score, between: str = " ") -> str:
+    """Return `0.914 ± 0.018 [0.845, 0.971]`, without what is unknown."""
+    deviation = "" if isnan(score.deviation) else f" ± {number(score.deviation)}"
+    return f"{number(score.value)}{deviation}{bounds(score.low, score.high, between)}"
+
+
+def gap(test: PairedTest, between: str = " ") -> str:
+    """Return `−0.132 [−0.218, −0.046]`, without what is unknown."""
+    return f"{number(test.difference, sign=True)}{bounds(test.low, test.high, between, sign=True)}"
+
+
+def bounds(low: float, high: float, between: str, *, sign: bool = False) -> str:
+    """Return `[low, high]` after `between`, or nothing where they are unknown."""
+    return "" if isnan(low) else f"{between}[{number(low, sign=sign)}, {number(high, sign=sign)}]"
+
+
+def probability(p: float) -> str:
+    """Return a p value.
+
+    >>> probability(0.0312), probability(0.00001), probability(float("nan"))
+    ('0.031', '< 0.001', '–')
+    """
+    if isnan(p):
+        return "–"
+    return "< 0.001" if p < 0.0005 else f"{p:.3f}"
+
+
+def direction(comparison: Comparison, metric: str) -> str:
+    """Return an arrow: which way is better."""
+    return "↓" if metric in comparison.falling else "↑"

@@ -1,0 +1,223 @@
+"""Scores of a setting with their errors, and a setting against the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiducial import paired
+from fiducial.errors import InputError, nearest
+from fiducial.objective import lower_is_better
+from fiducial.paired import Effect, Estimate
+from fiducial.runs.comparison.cases import Cases, Table
+from fiducial.statistics import predicted_labels
+
+IN_UNIT = (
+    *("auroc", "accuracy", "balanced_accuracy", "average_precision"),
+    *("recall", "specificity", "precision", "f1", "calibration_error"),
+)
+ORDINAL = ("quadratic_kappa", "mae")
+USUAL = ("auroc", "accuracy")  # compared unless others are asked for
+OF_ONE_CASE = ("accuracy", "mae")  # means over cases; the other scores are of all cases together
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A metric of one setting.
+
+    Attributes:
+        estimates: of each repetition.
+        bounded: whether the metric lies in 0 to 1.
+        values: of each repetition and case, `(repetitions, cases)`, where a case has a score by itself.
+        remake: makes an estimate from the values of one repetition.
+    """
+
+    estimates: Sequence[Estimate]
+    bounded: bool
+    values: Floats | None = None
+    remake: Callable[[Floats], Estimate] | None = None
+
+    @property
+    def repetitions(self) -> int:
+        """How often the setting was repeated."""
+        return len(self.estimates)
+
+    def only(self, kept: NDArray[np.bool_]) -> Sample:
+        """Return the metric of those cases that are kept."""
+        assert self.values is not None
+        assert self.remake is not None
+        values = np.where(kept, self.values, np.nan)
+        return replace(self, values=values, estimates=[self.remake(row) for row in values])
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A setting against the reference by one metric.
+
+    Attributes:
+        name: of the test that decides.
+        effect: the difference of the scores.
+        exact: p of an exact test; where it is None, p is the effect's own.
+        cases: that both have.
+        undefined: cases left out because the metric is undefined in one of the two only.
+        second: name and p of a test that decides nothing.
+    """
+
+    name: str
+    effect: Effect
+    exact: float | None
+    cases: int
+    undefined: int
+    second: tuple[str, float] | None = None
+
+    @property
+    def p(self) -> float:
+        """Two-sided p that there is no difference."""
+        return self.effect.p if self.exact is None else self.exact
+
+
+def falls(metric: str) -> bool:
+    """Tell whether a metric is better the lower; that of one class (`hd95/tumour`) as the metric itself."""
+    return lower_is_better(metric.partition("/")[0])
+
+
+def choose_metrics(asked: Sequence[str], table: Table, objective: str) -> tuple[str, ...]:
+    """Return the metrics to compare: those asked for; else AUROC and accuracy, or the objective's own.
+
+    Raises:
+        InputError: there is no such metric.
+    """
+    known = (*IN_UNIT, *ORDINAL) if table.probabilities is not None else tuple(table.scores)
+    for name in asked:
+        if name not in known:
+            raise InputError(f"--metric {name}: there is none{nearest(name, known)} (metrics: {', '.join(known)})")
+    if asked:
+        return tuple(dict.fromkeys(asked))
+    if table.probabilities is not None:
+        return USUAL
+    followed = objective.rpartition("/")[2]
+    return (followed,) if followed in known else known[:1]
+
+
+def measure(tables: Sequence[Table], cases: Cases, metrics: Sequence[str]) -> dict[str, Sample]:
+    """Return the metrics of one setting from what its repetitions say of the cases, in the cases' order.
+
+    Raises:
+        InputError: a table is of another kind of task than the others, or lacks a metric.
+    """
+    subjects = cases.subjects
+    if len({table.probabilities is None for table in tables}) > 1:
+        raise InputError("expected runs of one kind of task, got predictions of classes from some and none from others")
+    if tables[0].probabilities is None:
+        return {name: _of_columns(name, tables, subjects) for name in metrics}
+    target = _target(tables[0], metrics)
+    samples = {name: _of_answers(name, tables, target, subjects) for name in metrics if name in OF_ONE_CASE}
+    others = [name for name in metrics if name not in samples]
+    parts = [_of_all_cases(others, table, target, subjects) for table in tables]
+    return samples | {name: Sample([part[name] for part in parts], name in IN_UNIT) for name in others}
+
+
+def contrast(metric: str, ours: Sample, theirs: Sample, subjects: Integers) -> Contrast:
+    """Return a setting against the reference.
+
+    Which test is made follows from the metric, the subjects and whether runs were repeated, never from the scores.
+
+    Args:
+        metric: its name.
+        ours: of the setting.
+        theirs: of the reference.
+        subjects: number of each case's subject, `(cases,)`, from 0.
+    """
+    cases, undefined = len(subjects), 0
+    if ours.values is not None and theirs.values is not None:
+        every = np.concatenate([ours.values, theirs.values])
+        defined = ~np.isnan(every)
+        kept = defined.all(axis=0)
+        cases, undefined = int(kept.sum()), int((defined.any(axis=0) & ~kept).sum())
+        if undefined:
+            ours, theirs = ours.only(kept), theirs.only(kept)
+    effect = paired.difference(paired.pool(ours.estimates), paired.pool(theirs.estimates))
+    name, exact, second = _test(metric, ours, theirs, subjects)
+    if ours.repetitions > 1 or theirs.repetitions > 1:
+        name += f", {ours.repetitions} × {theirs.repetitions} runs"
+    return Contrast(name, effect, exact, cases, undefined, second)
+
+
+def _test(
+    metric: str, ours: Sample, theirs: Sample, subjects: Integers
+) -> tuple[str, float | None, tuple[str, float] | None]:
+    """Return the name of the test that decides, its p if it is an exact one, and a second opinion."""
+    clustered = ", clustered" if len(np.unique(subjects)) < len(subjects) else ""
+    if metric == "auroc":
+        return f"DeLong{clustered}", None, None
+    if ours.values is None or theirs.values is None:
+        return "paired bootstrap", None, None
+    if metric == "accuracy" and ours.repetitions == theirs.repetitions == 1 and _binary(ours) and _binary(theirs):
+        return f"McNemar, exact{clustered}", paired.mcnemar(ours.values[0], theirs.values[0], subjects), None
+    if metric in OF_ONE_CASE:
+        return f"paired t{clustered}", None, None
+    signed = paired.wilcoxon(ours.values.mean(axis=0), theirs.values.mean(axis=0), subjects)
+    return "paired bootstrap", None, ("Wilcoxon", signed)
+
+
+def _binary(sample: Sample) -> bool:
+    assert sample.values is not None
+    return bool(np.isin(sample.values, (0.0, 1.0)).all())
+
+
+def _target(table: Table, metrics: Sequence[str]) -> str:
+    """Return what kind of classification a table is of; "ordinal" where a score of that kind is asked for."""
+    assert table.probabilities is not None
+    assert table.label is not None
+    if table.label.ndim == 2:
+        return "multilabel"
+    if set(metrics) & set(ORDINAL):
+        return "ordinal"
+    return "binary" if table.probabilities.shape[1] == 2 else "multiclass"
+
+
+def _of_columns(name: str, tables: Sequence[Table], subjects: Integers) -> Sample:
+    for table in tables:
+        if name not in table.scores:
+            known = ", ".join(table.scores) or "none: it has predictions of classes"
+            raise InputError(f"--metric {name}: a run has no such column (it has {known})")
+    values = np.stack([table.scores[name] for table in tables])
+    remake = partial(paired.resampled_mean, subjects=subjects)
+    return Sample([remake(row) for row in values], False, values, remake)
+
+
+def _of_answers(name: str, tables: Sequence[Table], target: str, subjects: Integers) -> Sample:
+    values = np.stack([_answers(name, table, target) for table in tables])
+    remake = partial(paired.mean_over_cases, subjects=subjects)
+    return Sample([remake(row) for row in values], name in IN_UNIT, values, remake)
+
+
+def _answers(name: str, table: Table, target: str) -> Floats:
+    """Return each case's accuracy (of several labels: the share that is right) or error in class steps."""
+    assert table.probabilities is not None
+    assert table.label is not None
+    predicted = predicted_labels(table.probabilities, target)
+    if name == "mae":
+        steps: Floats = np.abs(predicted - table.label).astype(np.float64)
+        return steps
+    right: Floats = (predicted == table.label).reshape(len(predicted), -1).mean(axis=1)
+    return right
+
+
+def _of_all_cases(names: Sequence[str], table: Table, target: str, subjects: Integers) -> dict[str, Estimate]:
+    assert table.probabilities is not None
+    assert table.label is not None
+    exact = {
+        name: paired.auroc(table.probabilities, table.label, target, subjects) for name in names if name == "auroc"
+    }
+    others = [name for name in names if name not in exact]
+    if not others:
+        return exact
+    return exact | paired.resampled(others, table.probabilities, table.label, target, subjects)

@@ -1,0 +1,154 @@
+"""One run as a comparison sees it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fiducial.config import GROUPS
+from fiducial.errors import InputError
+from fiducial.runs import folder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+COUNTED = ("parameters",)  # logged beside the settings; it follows from them
+JOURNAL = Path("tracking") / "journal.jsonl"
+
+
+class Place(Protocol):
+    """Where a run's files are."""
+
+    def file(self, name: str) -> AbstractContextManager[Path]:
+        """Give the path of a file, which exists unless the run has none of this name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A run's folder on this machine."""
+
+    path: Path
+
+    def file(self, name: str) -> AbstractContextManager[Path]:
+        """Give the path of a file."""
+        return nullcontext(self.path / name)
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """What a tracking server has of a run; a file is here only while it is read."""
+
+    client: MlflowClient
+    run_id: str
+
+    @contextmanager
+    def file(self, name: str) -> Iterator[Path]:
+        """Give the path of a downloaded file."""
+        from tempfile import TemporaryDirectory
+
+        present = {item.path for item in self.client.list_artifacts(self.run_id)}
+        with TemporaryDirectory(prefix="fiducial-") as place:
+            if name in present:
+                self.client.download_artifacts(self.run_id, name, place)
+            yield Path(place) / name
+
+
+@dataclass(frozen=True)
+class Member:
+    """A finished run.
+
+    Attributes:
+        name: last part of its folder, or its id in the tracking UI.
+        place: where its files are.
+        choices: option of each group.
+        settings: every scalar setting by dotted key, as text.
+        study: experiment in the tracking UI.
+        time: of its end, in seconds, to tell the later of two.
+        objective: name of its validation metric.
+        value: of that metric at the tested checkpoint; None if nobody knows.
+    """
+
+    name: str
+    place: Place
+    choices: Mapping[str, str]
+    settings: Mapping[str, str]
+    time: float
+    objective: str
+    value: float | None
+
+
+def of_folder(out: Path) -> Member:
+    """Return the run in a folder.
+
+    Raises:
+        InputError: it has not come to its end.
+    """
+    try:
+        scores = json.loads((out / folder.SCORES).read_text())
+        ended = (out / folder.SCORES).stat().st_mtime
+    except FileNotFoundError:
+        raise InputError(f"run {out} has not come to its end: it has no {folder.SCORES}") from None
+    record = folder.record(out)
+    settings = record.settings or _settings_of_older(out)
+    objective = str(settings.get("objective", ""))
+    value = scores["objective"]["value"] if "objective" in scores else _journalled(out, objective, scores.get("epoch"))
+    return Member(
+        name=out.name,
+        place=Folder(out),
+        choices=record.choices,
+        settings={key: str(value) for key, value in settings.items()},
+        time=ended,
+        objective=objective,
+        value=value if value is not None and math.isfinite(value) else None,
+    )
+
+
+def of_store(client: MlflowClient, run: Run) -> Member:
+    """Return a run that a tracking store has.
+
+    Raises:
+        InputError: it has not come to its end.
+    """
+    if run.info.status != "FINISHED":
+        raise InputError(f"run {run.info.run_id} has not come to its end: its status is {run.info.status}")
+    objective = run.data.tags.get("fiducial.objective", "")
+    epoch = run.data.metrics.get("selected_epoch")
+    points = client.get_metric_history(run.info.run_id, objective) if objective else []
+    at_epoch = [point.value for point in points if point.step == epoch and math.isfinite(point.value)]
+    return Member(
+        name=run.info.run_id,
+        place=Artifacts(client, run.info.run_id),
+        choices={key: value for key, value in run.data.params.items() if key in GROUPS},
+        settings={key: value for key, value in run.data.params.items() if key not in (*GROUPS, *COUNTED)},
+        time=(run.info.end_time or 0) / 1000,
+        objective=objective,
+        value=at_epoch[-1] if at_epoch else None,
+    )
+
+
+def _settings_of_older(out: Path) -> dict[str, Any]:
+    """Return settings from the configuration, for a run whose record has none."""
+    from fiducial.config import settings
+
+    return settings(folder.config(out))
+
+
+def _journalled(out: Path, objective: str, epoch: int | None) -> float | None:
+    """Return the objective at the tested epoch from the journal, for a run whose scores lack it."""
+    wanted, found = f'"{objective}"'.encode(), None
+    if not (out / JOURNAL).is_file():
+        return None
+    with (out / JOURNAL).open("rb") as lines:
+        for line in lines:
+            if wanted in line and (event := json.loads(line))["event"] == "metrics":
+                for key, value, _, step in event["points"]:
+                    if key == objective and step == epoch:
+                        found = float(value)
+    return found

@@ -1,0 +1,72 @@
+"""Which runs are repetitions of one setting, and what tells settings apart."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fiducial.runs.comparison.member import Member, of_folder
+from fiducial.runs.comparison.setting import Setting, differing, labels, settings_of
+
+Write = Callable[..., Path]
+
+
+def grouped(*runs: Path) -> list[Setting]:
+    return settings_of([of_folder(run) for run in runs])[0]
+
+
+def names(settings: list[Setting]) -> list[str]:
+    return labels(settings, differing(settings))
+
+
+def test_seeds_folds_places_and_threads_are_no_settings(write: Write) -> None:
+    runs = [
+        write("a", seed=1, settings={"data.source.folder": "/here", "hardware.threads": 1}),
+        write("a", seed=2, settings={"data.source.folder": "/there", "hardware.threads": 2, "tracking.uri": "x"}),
+    ]
+    assert len(grouped(*runs)) == 1
+    assert len(grouped(*runs, write("a", seed=2, settings={"hardware.precision": "16-mixed"}))) == 2
+
+
+def test_the_same_experiment_twice_counts_once_the_later_one(write: Write) -> None:
+    early, late = write("a"), write("a")
+    os.utime(early / "scores.json", (1, 1))
+    (setting,), notes = settings_of([of_folder(late), of_folder(early)])
+    assert [member.name for member in setting.members] == [late.name]
+    assert notes == ["1 runs were repeated with the same settings and seed; the later ones count"]
+
+
+def test_what_follows_from_an_option_is_not_named(write: Write) -> None:
+    runs = [write(model, settings={"optimizer.lr": lr}) for model in ("a", "b") for lr in (0.1, 0.01)]
+    settings = grouped(*runs)
+    assert differing(settings) == ["model", "optimizer.lr"]
+    assert names(settings) == ["model=a lr=0.1", "model=a lr=0.01", "model=b lr=0.1", "model=b lr=0.01"]
+
+
+def test_one_option_with_other_arguments(write: Write) -> None:
+    settings = grouped(write("a", settings={"model.dropout": 0.5}), write("a"), write("b"))
+    assert names(settings) == ["model=a dropout=0.5", "model=a", "model=b"]
+
+
+def test_keys_that_end_alike_are_told_apart(write: Write) -> None:
+    settings = grouped(*(write("a", settings={"optimizer.lr": lr, "loss.lr": lr}) for lr in (1, 2)))
+    assert names(settings) == ["optimizer.lr=1 loss.lr=1", "optimizer.lr=2 loss.lr=2"]
+
+
+def test_an_older_run_is_read_from_its_configuration_and_journal(write: Write) -> None:
+    run = write("a")
+    record = json.loads((run / "run.json").read_text())
+    del record["settings"]
+    (run / "run.json").write_text(json.dumps(record))
+    (run / "scores.json").write_text(json.dumps({"epoch": 1}))
+    (run / "config.yaml").write_text("seed: 5\nobjective: val/auroc\noptimizer: {lr: 0.1}\noutputs: /x\n")
+    (run / "tracking").mkdir()
+    points: list[Any] = [["val/auroc", 0.3, 0, 0], ["val/auroc", 0.7, 0, 1], ["val/auroc", 0.5, 0, 2]]
+    events = [{"event": "run", "id": "x"}, {"event": "metrics", "points": points}]
+    (run / "tracking" / "journal.jsonl").write_text("\n".join(json.dumps(event) for event in events))
+    member: Member = of_folder(run)
+    assert member.settings == {"seed": "5", "objective": "val/auroc", "optimizer.lr": "0.1"}
+    assert (member.objective, member.value) == ("val/auroc", 0.7)
