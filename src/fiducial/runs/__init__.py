@@ -1,6 +1,6 @@
 """What is done with a configuration: a verb a file, each reads as a paragraph.
 
-train, evaluate, predict
+train, evaluate, predict, compare
 folder            what a run's folder is called and holds
 build             from configuration to data, task and trainer
 peers             the other processes of a data-parallel run
