@@ -123,6 +123,10 @@ class Plan:
     def __len__(self) -> int:
         return len(self.to_run)
 
+    def configs(self) -> list[DictConfig]:
+        """Return the configurations of the jobs that are to be run."""
+        return [job.composed.cfg for job in self.to_run]
+
     def titles(self) -> dict[int, str]:
         """Return the titles of the jobs that are to be run, by number."""
         return {job.number: job.title for job in self.to_run}
