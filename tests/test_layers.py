@@ -27,7 +27,18 @@ LAYERS = (
     ("config", "types", "randomness", "objective"),
     ("errors",),
 )
-HEAVY = {"torch", "pytorch_lightning", "monai", "mlflow", "pandas", "matplotlib", "scipy", "sklearn", "torchmetrics"}
+HEAVY = {
+    "torch",
+    "pytorch_lightning",
+    "monai",
+    "mlflow",
+    "pandas",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "torchmetrics",
+    "optuna",
+}
 
 
 def name_of(file: Path) -> str:

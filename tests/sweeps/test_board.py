@@ -46,9 +46,9 @@ def test_a_line_says_how_each_job_began_and_ended() -> None:
     made.started(spec(1))
     made.ended(Ending(1, "failed", message="no [memory] left"))
     lines = said(made).splitlines()
-    assert lines[0] == "[1] started   seed=0"
-    assert lines[1].split() == ["[1]", "done", "seed=0", "0.8125", "1:05"]
-    assert lines[3] == "[2] failed    seed=1  0:00: no [memory] left"
+    assert lines[0] == "[0] started   seed=0"
+    assert lines[1].split() == ["[0]", "done", "seed=0", "0.8125", "1:05"]
+    assert lines[3] == "[1] failed    seed=1  0:00: no [memory] left"
 
 
 def test_the_time_left_is_that_of_runs_to_come_divided_by_what_runs_at_once(clock: Clock) -> None:

@@ -76,7 +76,9 @@ def check_components(cfg: DictConfig, choices: Mapping[str, str], groups: Groups
         if not isinstance(node, DictConfig):
             continue
         option = f"{group}={choice}"
-        if "_target_" not in node and (keys := [str(key) for key in node if key != "contract"]):
+        accepted = OmegaConf.select(node, "contract.accepts") or ()
+        keys = [str(key) for key in node if key != "contract" and key not in accepted]
+        if "_target_" not in node and keys:
             raise InputError(f"{option} takes no options; got {group}.{keys[0]}{_set_by(presets, group, keys)}")
         for component in _components(group, node, option, FILLED.get(group, ())):
             _check(component, presets)

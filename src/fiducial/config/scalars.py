@@ -24,3 +24,14 @@ def _scalars(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
                 yield from _scalars(item, inside)
     elif not isinstance(value, list) or not any(isinstance(item, dict | list) for item in value):
         yield path, value
+
+
+def targets(node: Any) -> Iterator[str]:
+    """Yield the dotted names of all classes that a configuration names."""
+    if isinstance(node, DictConfig):
+        node = OmegaConf.to_container(node, resolve=False)
+    if isinstance(node, dict):
+        if isinstance(name := node.get("_target_"), str):
+            yield name
+        for part in node.values():
+            yield from targets(part)

@@ -85,7 +85,7 @@ class Board:
         """A process has taken a job."""
         row = self.rows.setdefault(spec.number, Row(spec.title))
         row.state, row.began, row.title = "running", time.monotonic(), spec.title
-        self._say(f"[{spec.number + 1}] started   {spec.title}")
+        self._say(f"[{spec.number}] started   {spec.title}")
 
     def progressed(self, progress: Progress) -> None:
         """A job is further than it was."""
@@ -105,7 +105,7 @@ class Board:
             listener(ending)
         objective = f"  {_objective(row.progress)}" if row.progress else ""
         because = f": {ending.message}" if ending.message else ""
-        self._say(f"[{ending.number + 1}] {ending.state:<10}{row.title}{objective}  {_clock(ending.seconds)}{because}")
+        self._say(f"[{ending.number}] {ending.state:<10}{row.title}{objective}  {_clock(ending.seconds)}{because}")
 
     def tick(self) -> None:
         """Show what is new."""
@@ -141,7 +141,7 @@ class Board:
             epoch = f"{row.progress.epoch}/{row.progress.epochs}" if row.progress else ""
             left = _clock(row.left(now)) if row.state == "running" else _clock(row.seconds or None)
             state = Text(row.state, STYLES.get(row.state, "dim"))
-            table.add_row(str(number + 1), Text(row.title), state, epoch, _objective(row.progress), left)
+            table.add_row(str(number), Text(row.title), state, epoch, _objective(row.progress), left)
         return table
 
     def _visible(self) -> list[tuple[int, Row]]:

@@ -44,7 +44,7 @@ class Estimate:
         kinds = {job.cost: job for job in reversed(plan.to_run)}
         if not kinds:
             return cls(plan, {}, len(slots))
-        warm_up()
+        warm_up(plan.targets())
         specs = {job.number: spec for job, spec in zip(plan.to_run, plan.specs(), strict=True)}
         board = Board.of({job.number: f"measure {job.title}" for job in kinds.values()}, len(slots))
         with tempfile.TemporaryDirectory() as logs:

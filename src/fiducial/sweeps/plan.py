@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fiducial.config import Composed, Groups, compose
 from fiducial.config.overrides import jobs as combinations
+from fiducial.config.scalars import targets
 from fiducial.errors import InputError
 from fiducial.sweeps import axes
 from fiducial.sweeps.job import Ending, Spec
@@ -123,9 +124,9 @@ class Plan:
     def __len__(self) -> int:
         return len(self.to_run)
 
-    def configs(self) -> list[DictConfig]:
-        """Return the configurations of the jobs that are to be run."""
-        return [job.composed.cfg for job in self.to_run]
+    def targets(self) -> set[str]:
+        """Return the dotted names of the classes that jobs are built from."""
+        return {target for job in self.to_run for target in targets(job.composed.cfg)}
 
     def titles(self) -> dict[int, str]:
         """Return the titles of the jobs that are to be run, by number."""

@@ -21,7 +21,7 @@ from typing import Protocol
 from fiducial.sweeps.job import Ending, Progress, Spec
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
-KNOWN = ("fiducial.", "monai.", "torch.")  # packages whose import does nothing else
+KNOWN = ("fiducial.", "monai.", "optuna.", "torch.")  # packages whose import does nothing else
 TICK_SECONDS = 0.5
 LAST_WORDS = 3  # lines of a dead process's output that are shown
 

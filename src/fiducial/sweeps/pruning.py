@@ -10,12 +10,13 @@ import pytorch_lightning as pl
 from fiducial.errors import InputError
 from fiducial.sweeps.job import Pruning
 from fiducial.sweeps.search.study import trial_of
+from fiducial.tracking.lifetime import EndedEarlyError
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
 
-class PrunedError(Exception):
+class PrunedError(EndedEarlyError):
     """A search saw no use in going on with this run.
 
     Attributes:
@@ -63,8 +64,9 @@ class Pruner(pl.Callback):
 
         try:
             trial = self._trial = self._trial or trial_of(self.pruning)
-            if epoch not in trial.storage.get_trial(trial._trial_id).intermediate_values:  # else it is a resumed run
-                trial.report(value, epoch)
+            step = epoch - 1  # Optuna's pruners count from 0, as the tracker does
+            if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:  # else it is a resumed run
+                trial.report(value, step)
             return trial.should_prune()
         except (OptunaError, SQLAlchemyError, InputError) as error:
             print(f"epoch {epoch} could not be told to the search: {error}; the run goes on", flush=True)

@@ -58,8 +58,8 @@ class Jobs(Protocol):
     def config(self) -> DictConfig:
         """A job's configuration, of which the sweep takes `tracking`, `hardware` and `launcher`."""
 
-    def configs(self) -> Iterable[DictConfig]:
-        """Return the configurations of the jobs, as far as they are known."""
+    def targets(self) -> Iterable[str]:
+        """Return the dotted names of the classes that jobs are built from, as far as they are known."""
 
     def __len__(self) -> int:
         """Return the number of jobs that are to be run."""
@@ -96,7 +96,7 @@ def sweep(jobs: Jobs) -> None:
         print("every run is done; nothing to run")
         _show(summarise(jobs.finished()), jobs.out)
         return
-    warm_up(target for config in jobs.configs() for target in targets(config))
+    warm_up(jobs.targets())
     tracker: Tracker = _built(jobs.config.tracking)
     launcher = launcher_of(jobs)
     board = Board.of(jobs.titles(), len(launcher.slots(len(jobs))), len(jobs))
@@ -201,17 +201,6 @@ def _refuse_incomplete(board: Board) -> None:
     parts += [f"{elsewhere} are being run by another process"] if elsewhere else []
     if parts:
         raise IncompleteError(f"{' and '.join(parts)}; the same command again runs only what is missing")
-
-
-def targets(node: Any) -> Iterator[str]:
-    """Yield the dotted names of all classes that a configuration names."""
-    if isinstance(node, DictConfig):
-        node = OmegaConf.to_container(node, resolve=False)
-    if isinstance(node, dict):
-        if isinstance(name := node.get("_target_"), str):
-            yield name
-        for part in node.values():
-            yield from targets(part)
 
 
 def _built(node: DictConfig) -> Any:

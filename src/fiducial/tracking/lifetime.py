@@ -30,6 +30,10 @@ class Terminated(SystemExit):
         super().__init__(EXIT_TERMINATED)
 
 
+class EndedEarlyError(Exception):
+    """A run was ended on purpose before its end: KILLED rather than FAILED, and no traceback is kept."""
+
+
 @contextmanager
 def track(
     out: Path, tracker: Tracker, *, name: str, experiment: str, resume: bool = False, parent: Path | None = None
@@ -93,6 +97,8 @@ class _Ending:
                 return cls("KILLED", KeyboardInterrupt(), "ended by Ctrl-C")
             if error.code in (None, 0):
                 return cls("FINISHED", error, "")
+        if isinstance(error, EndedEarlyError):
+            return cls("KILLED", error, str(error))
         if isinstance(error, InputError):
             return cls("FAILED", error, str(error))
         return cls("FAILED", error, traceback.format_exception_only(error)[-1].strip())

@@ -1,0 +1,220 @@
+"""A search: which run is next, what came of the last one, and what was learned."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from fiducial.config.scalars import targets
+from fiducial.sweeps import axes
+from fiducial.sweeps.job import Ending, Pruning, Spec
+from fiducial.sweeps.search.results import values_of
+from fiducial.sweeps.search.samplers import sampler_name
+from fiducial.sweeps.search.study import MESSAGE, OUT, Question, Trials
+from fiducial.tracking.redaction import redact_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from optuna.trial import FrozenTrial, Trial
+
+    from fiducial.config import Composed
+
+
+@dataclass(frozen=True)
+class Best:
+    """A trial than which none is better.
+
+    Attributes:
+        number: of the trial.
+        values: of its objectives, by name.
+        settings: what was tried, as overrides have it, by key.
+        out: the run's folder.
+    """
+
+    number: int
+    values: dict[str, float]
+    settings: dict[str, str]
+    out: Path
+
+
+class Search:
+    """Proposes runs one by one, as many as there is room for; learns from how each of them ended.
+
+    Args:
+        question: what is searched, and how.
+        overrides: what all runs have in common.
+        config_dir: folder of config groups of the user's own.
+        start: the configuration of one of the runs.
+
+    Attributes:
+        out: the search's folder.
+        study: experiment in the tracking UI that all runs belong to.
+        config: configuration of one of the runs, together with how they are started.
+    """
+
+    def __init__(self, question: Question, overrides: tuple[str, ...], config_dir: str | None, start: Composed) -> None:
+        self.question, self.study = question, str(start.cfg.study)
+        self.out = question.outputs / "sweeps" / question.name
+        config = OmegaConf.merge(start.cfg, start.sweep)
+        assert isinstance(config, DictConfig)
+        self.config = config
+        named = any(line.startswith("study=") for line in overrides)
+        self._overrides = overrides if named else (*overrides, f"study={self.study}")
+        self._config_dir = config_dir
+        self._opened: Trials | None = None
+        self._running: dict[str, int] = {}  # number of the trial that has these settings in hand
+        self._twins: dict[int, list[int]] = {}  # trials that wait for what comes of the one with the same settings
+
+    @property
+    def trials(self) -> Trials:
+        """All trials; the database is opened, or made, when they are asked for."""
+        if self._opened is None:
+            self._opened = Trials(self.question)
+        return self._opened
+
+    @property
+    def keys(self) -> list[str]:
+        """The settings that are searched."""
+        return self.question.space.keys
+
+    @property
+    def name(self) -> str:
+        """What the search is called in the tracking UI: `tpe: lr, dropout`."""
+        names = axes.short(self.keys)
+        return f"{sampler_name(self.question.sampler)}: {', '.join(names[key] for key in self.keys)}"
+
+    def __len__(self) -> int:
+        """Return how many trials are still to be run, those that failed among them."""
+        from optuna.trial import TrialState
+
+        over = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in self.trials)
+        return max(0, self.question.total - over)
+
+    def targets(self) -> list[str]:
+        """Return the dotted names of the classes that the runs are built from, and of what prunes them."""
+        pruning = ["optuna.storages.RDBStorage"] if self.question.pruner else []
+        return [*targets(self.config), *pruning]
+
+    def titles(self) -> dict[int, str]:
+        """Return nothing: what will be tried is not known beforehand."""
+        return {}
+
+    def params(self) -> dict[str, str]:
+        """Return what the parent run shows as parameters: how is searched, and where."""
+        content = self.question.record
+        shown = {f"search.{key}": content[key] for key in ("sampler", "pruner", "objectives", "seed") if content[key]}
+        described = {**shown, "search.trials": self.question.total, "search.study": self.question.name}
+        return {**{key: str(value) for key, value in described.items()}, **self.question.space.described()}
+
+    def content(self) -> dict[str, Any]:
+        """Return what describes the search, to be kept as JSON."""
+        return {
+            "search": {**self.question.record, "trials": self.question.total},
+            "storage": self.question.storage,
+            "study": self.question.name,
+            "overrides": [redact_text(line) for line in self._overrides],
+        }
+
+    def specs(self) -> Iterator[Spec]:
+        """Yield a run for each trial: those that were left behind first, then new ones, up to the total.
+
+        To be taken from when there is room for a run: each proposal learns from all that ended before it.
+        """
+        left: list[FrozenTrial | Trial] = [*self.trials.take_over()]
+        while trial := left.pop(0) if left else self.trials.ask():
+            if spec := self._spec(trial):
+                yield spec
+
+    def ended(self, ending: Ending) -> None:
+        """Learn how a run ended; one that was stopped, or is run elsewhere, is left for the next command.
+
+        Raises:
+            InputError: the run does not have the objectives that are searched for, nor will any other.
+        """
+        numbers = [ending.number, *self._twins.pop(ending.number, [])]
+        self._running = {key: number for key, number in self._running.items() if number != ending.number}
+        if ending.state in ("elsewhere", "stopped"):
+            return
+        notes = {OUT: self._relative(ending.out)} if ending.out else {}
+        if ending.message:
+            notes[MESSAGE] = redact_text(ending.message)
+        values = values_of(Path(ending.out), self.question.objectives) if ending.state == "done" else None
+        if values and not all(map(math.isfinite, values)):
+            notes[MESSAGE], values = f"undefined objective: {values}", None
+        for number in numbers:
+            self.trials.tell(number, values, pruned=ending.state == "pruned", **notes)
+
+    def finished(self) -> Iterator[tuple[str, str, Path]]:
+        """Yield title, setting and folder of each trial that is complete; equal trials share a run."""
+        from optuna.trial import TrialState
+
+        seen = set()
+        for trial in self.trials:
+            title = self._title(self.trials.texts(trial)) if trial.state == TrialState.COMPLETE else ""
+            if title and trial.user_attrs[OUT] not in seen:
+                seen.add(trial.user_attrs[OUT])
+                yield title, title, self.question.outputs / trial.user_attrs[OUT]
+
+    def best(self) -> list[Best]:
+        """Return the best trial; of several objectives, all that no other one beats in everything."""
+        from optuna.trial import TrialState
+
+        if not any(trial.state == TrialState.COMPLETE for trial in self.trials):
+            return []
+        several = len(self.question.objectives) > 1
+        found = self.trials.study.best_trials if several else [self.trials.study.best_trial]
+        return [
+            Best(
+                trial.number,
+                dict(zip(self.question.objectives, trial.values, strict=True)),
+                self.trials.texts(trial),
+                self.question.outputs / trial.user_attrs[OUT],
+            )
+            for trial in found
+        ]
+
+    def pictures(self) -> dict[str, Figure]:
+        """Return pictures by name; none before two trials are complete."""
+        from fiducial.sweeps.search.pictures import draw
+
+        return draw(self.question, self.trials.study, self.trials)
+
+    def close(self) -> None:
+        """Let go of the trials in hand: another process may go on with them."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def _spec(self, trial: FrozenTrial | Trial) -> Spec | None:
+        """Return the run of a trial; None where another trial with the same settings is being run."""
+        texts = self.trials.texts(trial)
+        settings = json.dumps(texts)
+        if settings in self._running:
+            self._twins.setdefault(self._running[settings], []).append(trial.number)
+            return None
+        self._running[settings] = trial.number
+        pruning = None
+        if self.question.pruner is not None:
+            pruning = Pruning(self.question.storage, self.question.name, trial._trial_id)
+        overrides = (*self._overrides, *(f"{key}={value}" for key, value in texts.items()))
+        return Spec(trial.number, overrides, self._config_dir, str(self.out), self._title(texts), pruning)
+
+    def _title(self, texts: dict[str, str]) -> str:
+        return axes.title({key: _short(value) for key, value in texts.items()}, self.keys)
+
+    def _relative(self, out: str) -> str:
+        path = Path(out).resolve()
+        return str(path.relative_to(self.question.outputs) if path.is_relative_to(self.question.outputs) else path)
+
+
+def _short(value: str) -> str:
+    """Return a value as a person reads it: a number with three digits."""
+    try:
+        return value if value.lstrip("-").isdigit() else f"{float(value):.3g}"
+    except ValueError:
+        return value
