@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -138,3 +140,33 @@ def test_no_room_at_all_is_refused(number: int) -> None:
 def test_no_more_slots_than_jobs() -> None:
     assert len(StandIn(at_once=8).slots(3)) == 3
     assert len(StandIn(at_once=8).slots(None)) == 8
+
+
+def be_a_job(folder: Path) -> int:
+    """Be the process of a job whose environment is broken; return its exit code."""
+    code = """
+import sys
+from pathlib import Path
+from fiducial.sweeps.cluster import Mail, work
+from fiducial.sweeps.job import Spec
+
+sys.modules["fiducial.sweeps.worker"] = None
+work(Spec(4, (), None, "", ""), Mail(Path("mail"), 4), Path("log"))
+"""
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, check=False).returncode
+
+
+def test_an_environment_that_cannot_run_anything_is_said(tmp_path: Path) -> None:
+    assert be_a_job(tmp_path) == 0
+    ending = Mail(tmp_path / "mail", 4).ending()
+    assert ending is not None
+    assert ending.state == "failed"
+    assert "import of fiducial.sweeps.worker halted" in ending.message
+    assert "Traceback" in (tmp_path / "log").read_text()
+
+
+def test_a_job_that_begins_after_the_sweep_was_stopped_does_nothing(tmp_path: Path) -> None:
+    Mail(tmp_path / "mail", 4).ask_to_stop()
+    assert be_a_job(tmp_path) == 0
+    assert Mail(tmp_path / "mail", 4).ending() is None
+    assert Mail(tmp_path / "mail", 4).progress() is None

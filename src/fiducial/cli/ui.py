@@ -5,12 +5,24 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from fiducial.errors import InputError
 
 EXAMPLES = "examples:\n  fiducial ui\n  fiducial ui --outputs /data/outputs --port 5001"
+
+_NUM_PAGES = 5
+_TRAINING = "workflowType=machine_learning"
+_EXPERIMENTS = """
+    select experiments.experiment_id, experiments.name, count(*)
+    from experiments join runs on runs.experiment_id = experiments.experiment_id
+    where experiments.lifecycle_stage = 'active' and runs.lifecycle_stage = 'active'
+    group by experiments.experiment_id
+    order by max(runs.start_time) desc
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +43,33 @@ def run(args: argparse.Namespace) -> int:
     check_database(database)
     _check_port(args.port)
     prepare_mlflow()
-    print(f"MLflow's UI starts at http://127.0.0.1:{args.port} (about 15 s); Ctrl-C ends it", flush=True)
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # ten processes for language models' judges
+    print("MLflow's UI starts (about 10 s); Ctrl-C ends it", *pages(database, args.port), sep="\n", flush=True)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(args.port)]
     command += ["--workers", "1", "--backend-store-uri", embedded_uri(outputs)]
     command += ["--default-artifact-root", artifact_root(outputs).as_uri()]
     os.execv(sys.executable, command)
+
+
+def pages(database: Path, port: int) -> list[str]:
+    """Return a line for each of the latest experiments, newest first: where its table of runs is, its name.
+
+    The address asks for the pages about training, since MLflow opens those about language models otherwise, and
+    for columns with the settings that differ and the scores.
+    """
+    from fiducial.tracking.table_view import KEY, save_view
+
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)) as connection:
+        found = connection.execute(_EXPERIMENTS).fetchall()
+    address = f"http://127.0.0.1:{port}/#/experiments"
+    lines = []
+    for number, name, count in found[:_NUM_PAGES]:
+        save_view(database, number)
+        page = f"{address}/{number}/runs?{_TRAINING}&viewStateShareKey={KEY}"
+        lines.append(f"  {page}   {name}: {count} run{'s' if count > 1 else ''}")
+    if len(found) > 1:
+        lines.append(f"  {address}?{_TRAINING}   all {len(found)} experiments")
+    return lines
 
 
 def _check_port(port: int) -> None:

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -85,8 +86,6 @@ def work(spec: Spec, mail: Mail, log: Path) -> Ending:
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
-    from fiducial.sweeps.worker import execute  # brings torch
-
     os.environ.pop(DELIVERED, None)  # the process that delivers for all jobs is on another machine
 
     def report(progress: Progress) -> None:
@@ -100,9 +99,14 @@ def work(spec: Spec, mail: Mail, log: Path) -> Ending:
     mail.tell(Progress(spec.number))
     try:
         with terminated_by(signal.SIGTERM):
+            from fiducial.sweeps.worker import execute  # brings torch
+
             ending = execute(spec, report)
     except Terminated:  # before the run began
         ending = stopped
+    except Exception as error:  # the environment is at fault: what a run raises is in its ending
+        traceback.print_exc()
+        ending = Ending(spec.number, "failed", message=traceback.format_exception_only(error)[-1].strip())
     if ending.state == "stopped" and not mail.is_to_stop:
         sys.exit(EXIT_TERMINATED)
     mail.tell(ending)

@@ -21,7 +21,7 @@ from fiducial.errors import InputError
 from fiducial.sweeps.board import Board
 from fiducial.sweeps.job import Ending, Spec
 from fiducial.sweeps.launcher import LocalLauncher
-from fiducial.sweeps.pool import warm_up
+from fiducial.sweeps.pool import Watch, warm_up
 from fiducial.sweeps.summary import Summary, points, summarise
 from fiducial.tracking import Run, Tracker, reconcile, track
 from fiducial.tracking.courier import DELIVERED, Courier
@@ -86,6 +86,19 @@ class Jobs(Protocol):
         """Return pictures of the sweep's own kind."""
 
 
+class Streaming(Protocol):
+    """A Hydra launcher that takes each job when there is room for it."""
+
+    def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
+        """Take the configuration that all jobs have in common."""
+
+    def slots(self, num_jobs: int | None) -> list[dict[str, str]]:
+        """Return the environment of each job that runs at once."""
+
+    def stream(self, jobs: Iterable[Spec], watch: Watch, *, sweep: Path, num_jobs: int | None = None) -> None:
+        """Run jobs; each is taken from `jobs` when there is room for it."""
+
+
 def sweep(jobs: Jobs) -> None:
     """Run what is missing of a sweep.
 
@@ -96,9 +109,10 @@ def sweep(jobs: Jobs) -> None:
         print("every run is done; nothing to run")
         _show(summarise(jobs.finished()), jobs.out)
         return
-    warm_up(jobs.targets())
     tracker: Tracker = _built(jobs.config.tracking)
     launcher = launcher_of(jobs)
+    if isinstance(launcher, LocalLauncher):
+        warm_up(jobs.targets())
     board = Board.of(jobs.titles(), len(launcher.slots(len(jobs))), len(jobs))
     board.listeners.append(jobs.ended)
     resume = History.of(jobs.out / FOLDER / "journal.jsonl").run is not None
@@ -116,9 +130,9 @@ def sweep(jobs: Jobs) -> None:
         _refuse_incomplete(board)
 
 
-def launcher_of(jobs: Jobs) -> LocalLauncher:
+def launcher_of(jobs: Jobs) -> Streaming:
     """Return what runs the jobs."""
-    launcher: LocalLauncher = _built(jobs.config.launcher)
+    launcher: Streaming = _built(jobs.config.launcher)
     launcher.setup(hydra_context=None, task_function=None, config=jobs.config)
     return launcher
 
