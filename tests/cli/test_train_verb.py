@@ -10,6 +10,7 @@ import pytest
 from fiducial.cli import train
 from fiducial.cli.command import run
 from fiducial.errors import InputError
+from fiducial.sweeps import sweep
 
 SOURCE = '''
 from functools import cached_property
@@ -59,23 +60,16 @@ class Tiny(torch.nn.Module):
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Record configurations instead of training them."""
     done: list[Any] = []
-
-    def record(composed: Any) -> int:
-        if composed.cfg.seed == 13:
-            raise InputError("thirteen")
-        done.append(composed)
-        return 0
-
-    monkeypatch.setattr(train, "_train", record)
+    monkeypatch.setattr(train, "_train", done.append)
+    monkeypatch.setattr(sweep, "sweep", lambda plan: done.extend(job.composed for job in plan.jobs))
     return done
 
 
-def test_every_combination_is_trained(trained: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_combination_is_trained(trained: list[Any]) -> None:
     assert run("train", ["-m", "model=lenet,plain_cnn", "seed=0,1"]) == 0
     assert [(job.choices["model"], job.cfg.seed) for job in trained] == [
         *(("lenet", 0), ("lenet", 1), ("plain_cnn", 0), ("plain_cnn", 1))
     ]
-    assert "[4/4] model=plain_cnn seed=1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -92,12 +86,37 @@ def test_all_runs_are_checked_before_the_first_starts(trained: list[Any], overri
     assert trained == []
 
 
-def test_run_that_fails_leaves_the_others(trained: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("train", ["-m", "seed=1,13,2"]) == 1
-    assert [job.cfg.seed for job in trained] == [1, 2]
-    captured = capsys.readouterr()
-    assert "failed: seed=13: thirteen" in captured.err
-    assert "Traceback" not in captured.err
+def test_flags_of_sweeps_are_refused_for_one_run(trained: list[Any]) -> None:
+    for flag in (["--plan"], ["--max-hours", "1"]):
+        with pytest.raises(InputError, match="add -m"):
+            run("train", ["model=lenet", *flag])
+    assert trained == []
+
+
+@pytest.mark.parametrize(("answer", "runs"), [("y", 2), ("n", 0), (None, 0)])
+def test_a_plan_that_takes_too_long_is_asked_about(
+    trained: list[Any], monkeypatch: pytest.MonkeyPatch, answer: str | None, runs: int
+) -> None:
+    class Long:
+        seconds = 7200.0
+
+        def show(self) -> None:
+            """Show nothing."""
+
+    monkeypatch.setattr(train, "_estimate", lambda plan: Long())
+    monkeypatch.setattr("sys.stdin.isatty", lambda: answer is not None, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: answer)
+    command = ["-m", "seed=0,1", "--max-hours", "1"]
+    if runs:
+        assert run("train", command) == 0
+    else:
+        with pytest.raises(InputError, match="nothing was run" if answer else "--yes"):
+            run("train", command)
+        assert run("train", [*command[:2], "--max-hours", "3"]) == 0
+        trained.clear()
+        assert run("train", [*command, "--yes"]) == 0
+        runs = 2
+    assert len(trained) == runs
 
 
 def test_folder_to_resume_stands_alone(trained: list[Any]) -> None:

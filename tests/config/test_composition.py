@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from fiducial.config import GROUPS, Groups, compose
+from fiducial.config import GROUPS, SWEEP_GROUPS, Groups, compose
 from fiducial.config.contract import check_fit, unmet
 from fiducial.errors import InputError
 
 GROUPS_FOUND = Groups.find()
 EVERY_OPTION = [(group, option) for group, options in GROUPS_FOUND.all().items() for option in options]
-OWN_FILES = {"image_folder", "table"}  # what these are like is seen in the user's own files
+# What these are like is seen in the user's own files, or follows from the task that is picked.
+OWN_FILES = {"decathlon", "image_folder", "mask_table", "nnunet_raw", "table"}
 NEEDS = r"^data\.source: \w+ \(data=\w+\) needs \w+; give data\.source\.\w+=…$"
 FIT = r"^\w+=\w+ needs [\w.]+ to be .+; \w+=\w+ gives .+\. Options of \w+ that fit: (?!none)"
 
@@ -41,7 +42,7 @@ def test_every_option_composes_or_says_what_it_needs(group: str, option: str) ->
     message = refusal([f"{group}={option}"])
     if group == "data":
         assert re.match(NEEDS if option in OWN_FILES else "$", message), message
-    elif group in ("model", "loss"):
+    elif group in ("model", "loss", "task"):
         assert re.match(f"{FIT}|$", message), message
     else:
         assert message == ""
@@ -218,4 +219,15 @@ def test_value_that_has_to_be_given(own: Any) -> None:
 
 
 def test_choices_name_every_group_that_a_run_has() -> None:
-    assert set(compose(["experiment=quickstart", "debug=fast"]).choices) == set(GROUPS)
+    composed = compose(["experiment=quickstart", "debug=fast"])
+    assert set(composed.choices) == set(GROUPS) - set(SWEEP_GROUPS)
+    assert composed.sweep_choices == {"launcher": "local", "search": "none"}
+
+
+def test_how_runs_are_started_is_no_part_of_a_run() -> None:
+    plain, started = compose([]), compose(["launcher=local", "launcher.at_once=3", "search=tpe", "search.trials=7"])
+    assert started.identity() == plain.identity()
+    assert started.overrides == ()
+    assert "launcher" not in started.cfg
+    assert started.sweep.launcher.at_once == 3
+    assert started.sweep.search.trials == 7
