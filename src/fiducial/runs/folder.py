@@ -102,7 +102,8 @@ def _job() -> str:
 def record(out: Path) -> Record:
     """Read a run's record."""
     content = json.loads((out / RECORD).read_text())
-    return Record(**{**content, "overrides": tuple(content["overrides"])})
+    known = {key: value for key, value in content.items() if key in Record.__dataclass_fields__}  # of a later version?
+    return Record(**{**known, "overrides": tuple(content["overrides"])})
 
 
 def config(out: Path) -> DictConfig:
