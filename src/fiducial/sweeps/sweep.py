@@ -178,14 +178,11 @@ def _draw(run: Run, jobs: Jobs, summary: Summary) -> None:
     from fiducial.reports.figures.settings import settings as draw_settings
 
     (jobs.out / FIGURES).mkdir(exist_ok=True)
-    panels = {score: points(summary, score) for score in _panels(summary)}
+    own = {f"test {score}": points(summary, score) for score in summary.shown()[:1]}
+    panels = {summary.objective: points(summary, summary.objective), **own}
     for title, figure in {"settings": draw_settings(panels), **jobs.pictures()}.items():
         save(figure, jobs.out / FIGURES / f"{title}.png")
         run.log_file(jobs.out / FIGURES / f"{title}.png", FIGURES)
-
-
-def _panels(summary: Summary) -> list[str]:
-    return [summary.objective, *summary.shown()[:1]]
 
 
 def _show(summary: Summary, out: Path) -> None:
