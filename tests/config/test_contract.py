@@ -58,7 +58,7 @@ def test_no_contract_fits_everything() -> None:
         ),
         (
             ["data.source.target=multilabel"],
-            "loss=cross_entropy needs data.spec.target to be binary, multiclass or ordinal; "
+            "loss=cross_entropy needs data.spec.target to be binary, multiclass, ordinal or mask; "
             "data=phantom gives multilabel. ",
             {"bce", "focal_sigmoid"},
         ),

@@ -112,6 +112,13 @@ def test_animation_is_refused(tmp_path: Path) -> None:
         decode(path)
 
 
+def test_tiff_compressed_as_cameras_do(tmp_path: Path) -> None:
+    """DRIVE's photographs are LZW, which tifffile alone does not decode."""
+    pixels = np.random.default_rng(0).integers(0, 255, (7, 9, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.tif", compression="tiff_lzw")
+    np.testing.assert_array_equal(decode(tmp_path / "photo.tif"), np.moveaxis(pixels, -1, 0))
+
+
 @pytest.mark.parametrize("compression", [None, "zlib"])
 def test_tiff_grey_deep_and_pages(tmp_path: Path, compression: str | None) -> None:
     for name, pixels in {"grey": GREY, "deep": DEEP, "pages": VOLUME.astype(np.uint16)}.items():

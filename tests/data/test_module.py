@@ -10,7 +10,14 @@ import torch
 from sklearn.utils.class_weight import compute_sample_weight
 
 from fiducial.data.dataset import CaseDataset, pad
-from fiducial.data.module import DataModule, balancing_weights, class_counts, in_unit_range, standardise
+from fiducial.data.module import (
+    DataModule,
+    balancing_weights,
+    class_counts,
+    drop_channels,
+    in_unit_range,
+    standardise,
+)
 from fiducial.data.phantom import Phantom
 from fiducial.data.source import Cases, Source, Spec
 from fiducial.errors import InputError
@@ -195,3 +202,32 @@ def test_loaders_leave_the_global_generator_alone() -> None:
     state = torch.get_rng_state()
     next(iter(module.train_dataloader()))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_channels_are_dropped_as_often_as_asked_and_one_stays() -> None:
+    image = torch.ones(4000, 3, 2, 2)
+    found = drop_channels(image, 0.5, torch.Generator().manual_seed(0))
+    kept = found[:, :, 0, 0]
+    assert set(found.unique().tolist()) == {0.0, 1.0}
+    assert float(kept.sum(1).min()) == 1
+    # each stays with 0.5, and where all three would go (1 in 8) one of them stays
+    assert float(kept.mean()) == pytest.approx(0.5 + 1 / 8 / 3, abs=0.02)
+    assert torch.equal(drop_channels(image, 0.0, torch.Generator()), image)
+
+
+def test_missing_channels_are_their_mean_in_validation_and_test() -> None:
+    source = Phantom(num_subjects=12, size=[8, 8], channels=3)
+    data = DataModule(source, missing=[0, 2], batch_size=4)
+    data.prepare_data()
+    batch = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)["image"]
+    assert float(batch[:, [0, 2]].abs().max()) == 0
+    assert float(batch[:, 1].abs().max()) > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"missing": [0, 1]}, "not all"), ({"missing": [5]}, "0 to 1"), ({"channel_dropout": 1.0}, "below 1")],
+)
+def test_channels_that_cannot_be_missing_are_named(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        DataModule(Phantom(num_subjects=12, size=[8, 8], channels=2), **options)

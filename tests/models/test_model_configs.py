@@ -1,4 +1,4 @@
-"""Every option of the group `model` builds a network that fits the data it is given."""
+"""Every option of the group `model` builds a network that fits the data it is given: labels, or masks."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from fiducial.config.contract import unmet
+from fiducial.tasks.segmentation import heads_of
 
 FOLDER = Path(__file__).parents[2] / "conf" / "model"
 OPTIONS = sorted(file.stem for file in FOLDER.glob("*.yaml"))
 IMAGES = [(1, (28, 28)), (3, (64, 64)), (1, (28, 28, 28)), (3, (32, 32, 32))]
 
 
-def compose(option: str, channels: int, size: tuple[int, ...]) -> Any:
-    spec = {"channels": channels, "spatial_dims": len(size), "size": list(size), "sequence": False}
+def compose(option: str, channels: int, size: tuple[int, ...], target: str = "multiclass") -> Any:
+    spec = {"channels": channels, "spatial_dims": len(size), "size": list(size), "sequence": False, "target": target}
+    patches = {"size": list(size), "window": list(size)}
     model = OmegaConf.load(FOLDER / f"{option}.yaml")
-    return OmegaConf.create({"data": {"spec": spec}, "task": {"num_outputs": 5}, "model": model})
+    return OmegaConf.create({"data": {"spec": spec, "patches": patches}, "task": {"num_outputs": 5}, "model": model})
 
 
 def fits(cfg: Any) -> bool:
@@ -28,7 +30,20 @@ def fits(cfg: Any) -> bool:
     return not list(unmet(cfg, "model"))
 
 
-FITTING = [(option, *image) for option in OPTIONS for image in IMAGES if fits(compose(option, *image))]
+def learns_masks(option: str) -> bool:
+    requires = OmegaConf.load(FOLDER / f"{option}.yaml").contract.requires
+    return bool(requires.get("data.spec.target") == ["mask"])
+
+
+MASKS = [option for option in OPTIONS if learns_masks(option)]
+LABELS = [option for option in OPTIONS if option not in MASKS]
+PATCHES = [(3, (64, 64)), (1, (32, 32, 32))]
+FITTING = [(option, *image) for option in LABELS for image in IMAGES if fits(compose(option, *image))]
+# The transformers at a size that a test can train.
+SMALL: dict[str, dict[str, Any]] = {
+    "unetr": {"hidden_size": 24, "mlp_dim": 48, "feature_size": 4},
+    "swin_unetr": {"feature_size": 12, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 2]},
+}
 
 
 @pytest.mark.slow
@@ -50,7 +65,7 @@ def test_option_gives_logits_and_gradients(option: str, channels: int, size: tup
 def test_images_that_fit() -> None:
     """The contracts let 2D and 3D images through to all but the models that cannot take them."""
     excluded = {
-        (option, size) for option in OPTIONS for channels, size in IMAGES if not fits(compose(option, channels, size))
+        (option, size) for option in LABELS for channels, size in IMAGES if not fits(compose(option, channels, size))
     }
     assert excluded == {
         ("densenet121", (28, 28)),
@@ -95,3 +110,44 @@ def test_another_frame_encoder_is_named_in_the_configuration() -> None:
     model = instantiate(cfg.model)
     assert type(model.encoder).__name__ == "ResNet"
     assert model(torch.randn(2, 1, 4, 8, 8), torch.tensor([1, 4])).shape == (2, 5)
+
+
+def test_there_are_models_for_masks() -> None:
+    expected = {"unet", "dynunet", "segresnet", "attention_unet", "unetr", "swin_unetr", "r2unet", "wnet"}
+    assert expected <= set(MASKS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("option", "channels", "size"),
+    [(option, *patch) for option in MASKS for patch in PATCHES if fits(compose(option, *patch, target="mask"))],
+    ids=str,
+)
+def test_option_gives_a_logit_a_pixel(option: str, channels: int, size: tuple[int, ...]) -> None:
+    cfg = compose(option, channels, size, target="mask")
+    arguments = {key: value for key, value in cfg.model.items() if key != "contract"}
+    model = instantiate({**arguments, **SMALL.get(option, {})}, _convert_="all")
+    image = torch.randn(2, channels, *size)
+    heads = heads_of(model(image), len(size))
+    assert all(head.shape == (2, 5, *size) for head in heads)
+    assert len(heads) == {"dynunet": 3, "wnet": 2}.get(option, 1)
+    sum(head.square().sum() for head in heads).backward()
+    # MONAI's transformer block makes a normalisation for cross-attention even where there is none
+    idle = {name for name, p in model.named_parameters() if p.grad is None and "norm_cross_attn" not in name}
+    assert idle == set()
+    with torch.inference_mode():
+        assert model.eval()(image[:1]).shape == (1, 5, *size)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_models_for_labels_and_for_masks_are_told_apart(option: str) -> None:
+    size = (64, 64) if option != "cnn_rnn" else (32, 64, 64)
+    assert fits(compose(option, 1, size, target="mask")) == (option in MASKS)
+    assert fits(compose(option, 1, size, target="binary")) == (option in LABELS)
+
+
+@pytest.mark.parametrize(("option", "window"), [("unet", (60, 64)), ("unetr", (96, 96)), ("swin_unetr", (32, 64))])
+def test_windows_that_a_network_cannot_take_are_refused(option: str, window: tuple[int, ...]) -> None:
+    cfg = compose(option, 1, (64, 64), target="mask")
+    cfg.data.patches.window = list(window)
+    assert not fits(cfg)

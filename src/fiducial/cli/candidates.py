@@ -54,7 +54,7 @@ def _flags(verb: str) -> dict[str, argparse.Action]:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--help", action="store_true")
     parser.add_argument("--trace", action="store_true")
-    import_module(f"fiducial.cli.{verb}").add_arguments(parser)
+    import_module(f"fiducial.cli.{verb.replace('-', '_')}").add_arguments(parser)
     return {flag: action for action in parser._actions for flag in action.option_strings if not _hidden(action)}
 
 

@@ -1,4 +1,4 @@
-"""Apply a run's network to image files: a table with the predicted class and the probability of each class."""
+"""Apply a run's network to image files: a table of predicted classes, or masks and a table of their volumes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("run", help="folder, last part of the folder, or id of a run")
     parser.add_argument("images", nargs="+", help="image files, or folders of them")
-    parser.add_argument("--to", default="predictions.csv", metavar="FILE", help="table to write")
+    to = "table to write (default: predictions.csv); masks go into a folder beside it"
+    parser.add_argument("--to", default="predictions.csv", metavar="FILE", help=to)
     parser.add_argument("--checkpoint", choices=["best", "last"], help="default: the one that the run selected")
     parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of runs (default: outputs)")
 
@@ -27,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
 
     out = folder.find(args.run, Path(args.outputs))
     cfg = folder.config(out)
-    table = predict(cfg, out, [Path(name) for name in args.images], checkpoint=args.checkpoint or cfg.select)
+    names, to = [Path(name) for name in args.images], Path(args.to)
+    table = predict(cfg, out, names, checkpoint=args.checkpoint or cfg.select, masks=to.with_suffix(""))
     table.to_csv(args.to, index=False)
     print(f"{len(table)} predictions written to {args.to}")
     return 0

@@ -7,8 +7,14 @@
     table             a CSV of image files
     phantom           synthetic images (drawn by anatomy)
     files             what sources of image files share; images reads one (formats decodes it), pack all of them once
-    download, splits, checks
-    module            source → splits → loaders → batches (dataset, sampler, augment)
+    masked            the contract of sources with masks, each case a `sample`
+    drive, chase_db1  fundus photographs with vessels
+    decathlon, nnunet_raw, mask_table
+                      volumes or pictures with masks (volume_files has what they share, volumes reads NIfTI)
+    phantom_masks     synthetic images with masks
+    download, archive, splits, checks
+    module            source → splits → loaders → batches (dataset, sampler, augment; for masks preparation, prepared,
+                      patches, sides)
 
-Everything but the last line is free of torch: a configuration is checked against a source before torch is loaded.
+Everything but the last entry is free of torch: a configuration is checked against a source before torch is loaded.
 """

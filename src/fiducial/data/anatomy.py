@@ -49,6 +49,23 @@ class Lesion:
     contrast: float
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What one image shows.
+
+    Attributes:
+        anatomy: of the subject.
+        lesions: what there is to be found.
+        spots: what may be taken for a lesion.
+        grid: body coordinates of every pixel, `(dims, *spatial)`.
+    """
+
+    anatomy: Anatomy
+    lesions: Sequence[Lesion]
+    spots: Sequence[Lesion]
+    grid: Floats
+
+
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     """Draw one subject's anatomy."""
     import numpy as np
@@ -112,14 +129,22 @@ def render(anatomy: Anatomy, lesions: Sequence[Lesion], grid: Floats) -> Floats:
     image = np.full_like(x, tissue)
     for a, b, c, phase in anatomy.waves:
         image += 0.03 * np.sin(a * x + b * y + c * z + phase)
-    for cx, cy, ax, ay in anatomy.organs:
-        level = 1 - ((x - cx) / ax) ** 2 - ((y - cy) / ay) ** 2 - (0.8 * z) ** 2
-        image += (organ - tissue) * _step(level)
+    for number in range(len(anatomy.organs)):
+        image += (organ - tissue) * organ_mask(anatomy, number, grid)
     image += (spine - tissue) * _step(1 - (x**2 + (y - 0.55) ** 2) / 0.015)
     image += (wall - tissue) * _step(radius - 0.8)
     for lesion in lesions:
         image += lesion.contrast * lesion_mask(lesion, grid)
     return np.asarray(np.clip(image * _step(1 - radius), 0, 1), dtype=np.float32)
+
+
+def organ_mask(anatomy: Anatomy, number: int, grid: Floats) -> Floats:
+    """Return how far each pixel belongs to an organ, 0 to 1, `(*spatial)`; organ 0 lies at lower x than organ 1."""
+    x, y = grid[:2]
+    z = grid[2] if len(grid) == 3 else 0.0 * x
+    cx, cy, ax, ay = anatomy.organs[number]
+    mask: Floats = _step(1 - ((x - cx) / ax) ** 2 - ((y - cy) / ay) ** 2 - (0.8 * z) ** 2)
+    return mask
 
 
 def lesion_mask(lesion: Lesion, grid: Floats) -> Floats:

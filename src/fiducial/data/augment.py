@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
 
 from fiducial.errors import InputError
-from fiducial.types import Float, Tensor
+from fiducial.types import Bool, Float, Shaped, Tensor
 
 Image = Float[Tensor, "batch channels *spatial"]
+Mask = Shaped[Tensor, "batch *spatial"]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The spatial axis from one side of the patient to the other, and the number of each class once mirrored."""
+
+    axis: int
+    classes: tuple[int, ...]
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, draw: torch.Generator) -> Tensor:
@@ -21,14 +31,27 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, draw: torch.Genera
 def flip(image: Image, axes: Sequence[int], probability: float, draw: torch.Generator) -> Image:
     """Mirror each image along each of `axes` (0 is the first spatial axis, -1 the last) with the given probability."""
     for axis in axes:
-        chosen = _uniform((len(image),), 0, 1, draw) < probability
-        chosen = chosen.view(-1, *[1] * (image.ndim - 1))
-        image = torch.where(chosen, image.flip(axis if axis < 0 else axis + 2), image)
+        image = _mirrored(image, axis, _uniform((len(image),), 0, 1, draw) < probability)
     return image
 
 
-def affine(image: Image, matrix: Float[Tensor, "batch dims dims"], shift: Float[Tensor, "batch dims"]) -> Image:
-    """Resample each image at `matrix @ x + shift`, x in voxel coordinates from the centre; the border repeats.
+def _mirrored(values: Tensor, axis: int, chosen: Bool[Tensor, " batch"]) -> Tensor:
+    """Mirror the chosen members of a batch along a spatial axis."""
+    chosen = chosen.view(-1, *[1] * (values.ndim - 1))
+    return torch.where(chosen, values.flip(axis if axis < 0 else axis + 2), values)
+
+
+def affine(
+    image: Image,
+    matrix: Float[Tensor, "batch dims dims"],
+    shift: Float[Tensor, "batch dims"],
+    *,
+    mode: str = "bilinear",
+    outside: str = "border",
+) -> Image:
+    """Resample each image at `matrix @ x + shift`, x in voxel coordinates from the centre.
+
+    Outside the image its border repeats, or there are `zeros`.
 
     Axes are in array order. Rotation and zoom are in voxels, so that images that are not square keep angles.
     """
@@ -39,7 +62,7 @@ def affine(image: Image, matrix: Float[Tensor, "batch dims dims"], shift: Float[
     theta = torch.cat([scaled.flip(1, 2), (shift * 2 / size).flip(1)[..., None]], dim=2)
     grid = F.affine_grid(theta, list(image.shape), align_corners=False)
     assert grid.shape[-1] == dims
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(image, grid, mode=mode, padding_mode=outside, align_corners=False)
 
 
 def rotation(angle: Float[Tensor, " batch"], dims: int, plane: tuple[int, int]) -> Float[Tensor, "batch d d"]:
@@ -97,15 +120,45 @@ class Augment:
 
     def __call__(self, image: Image, draw: torch.Generator) -> Image:
         """Return a changed copy of a batch of images in 0..1."""
+        self._check_axes(image)
+        image = flip(image, self.flip_axes, self.probability, draw)
+        if self._moves:
+            image = affine(image, *self._motion(image, draw))
+        return self._recolour(image, draw)
+
+    def with_masks(
+        self, image: Image, mask: Mask, region: Mask, draw: torch.Generator, sides: Sides | None = None
+    ) -> tuple[Image, Mask, Mask]:
+        """Return changed copies of images, and of masks and regions that went through the same geometry.
+
+        A patient mirrored from side to side has each class of `sides` on the other side. What comes into an image
+        from beyond its border lies outside the region, and counts nowhere.
+        """
+        self._check_axes(image)
+        dims, flat = image.ndim - 2, torch.stack([mask, region.to(mask.dtype)], dim=1)
+        for axis in self.flip_axes:
+            chosen = _uniform((len(image),), 0, 1, draw) < self.probability
+            image, flat = _mirrored(image, axis, chosen), _mirrored(flat, axis, chosen)
+            if sides is not None and axis % dims == sides.axis:
+                swapped = torch.tensor(sides.classes, dtype=mask.dtype, device=mask.device)[flat[:, 0].long()]
+                flat[:, 0] = torch.where(chosen.view(-1, *[1] * dims), swapped, flat[:, 0])
+        if self._moves:
+            matrix, shift = self._motion(image, draw)
+            image = affine(image, matrix, shift)
+            flat = affine(flat.float(), matrix, shift, mode="nearest", outside="zeros").to(mask.dtype)
+        return self._recolour(image, draw), flat[:, 0], flat[:, 1].bool()
+
+    def _check_axes(self, image: Image) -> None:
         dims = image.ndim - 2
         if any(not -dims <= axis < dims for axis in self.flip_axes):
             raise InputError(f"augment.flip_axes: images have {dims} axes; got {list(self.flip_axes)}")
-        image = flip(image, self.flip_axes, self.probability, draw)
-        if self.rotate or self.shift or self.zoom != (1.0, 1.0):
-            image = self._move(image, draw)
-        return self._recolour(image, draw)
 
-    def _move(self, image: Image, draw: torch.Generator) -> Image:
+    @property
+    def _moves(self) -> bool:
+        return bool(self.rotate or self.shift) or self.zoom != (1.0, 1.0)
+
+    def _motion(self, image: Image, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw a matrix and a shift for each image."""
         count, dims = len(image), image.ndim - 2
         on = (_uniform((3, count), 0, 1, draw) < self.probability).to(image.dtype)
         angle = _uniform((count,), -self.rotate, self.rotate, draw) * on[0]
@@ -113,7 +166,7 @@ class Augment:
         size = torch.tensor(image.shape[2:], dtype=image.dtype, device=image.device)
         shift = _uniform((count, dims), -self.shift, self.shift, draw) * on[2, :, None] * size
         matrix = rotation(angle, dims, (dims - 2, dims - 1)) / magnification[:, None, None]
-        return affine(image, matrix, shift)
+        return matrix, shift
 
     def _recolour(self, image: Image, draw: torch.Generator) -> Image:
         each = (len(image), *[1] * (image.ndim - 1))

@@ -10,7 +10,7 @@ from fiducial.errors import InputError
 SHOWN = 5  # offenders that an error names
 
 
-def check(cases: Cases, spec: Spec) -> None:
+def check(cases: Cases, spec: Spec, *, allow_shared_subjects: bool = False) -> None:
     """Refuse a table that would give a wrong result.
 
     Raises:
@@ -19,7 +19,8 @@ def check(cases: Cases, spec: Spec) -> None:
     _check_splits(cases)
     _check_labels(cases, spec)
     _check_ids(cases)
-    _check_subjects(cases)
+    if not allow_shared_subjects and (shared := shared_subjects(cases)):
+        raise InputError(f"a subject must be in one split only; {some(shared)}")
 
 
 def _check_splits(cases: Cases) -> None:
@@ -33,24 +34,24 @@ def _check_labels(cases: Cases, spec: Spec) -> None:
     wrong = ((cases.label < 0) | (cases.label > highest)).reshape(len(cases), -1).any(axis=1)
     if wrong.any():
         named = [f"{cases.case[row]}: {cases.label[row]}" for row in np.flatnonzero(wrong)]
-        raise InputError(f"labels must be 0 to {highest}; {_some(named)}")
+        raise InputError(f"labels must be 0 to {highest}; {some(named)}")
 
 
 def _check_ids(cases: Cases) -> None:
     names, counts = np.unique(cases.case, return_counts=True)
     if (counts > 1).any():
-        raise InputError(f"case ids must be unique; used more than once: {_some(names[counts > 1].tolist())}")
+        raise InputError(f"case ids must be unique; used more than once: {some(names[counts > 1].tolist())}")
 
 
-def _check_subjects(cases: Cases) -> None:
+def shared_subjects(cases: Cases) -> list[str]:
+    """Return the subjects that are in more than one split, each with its splits."""
     splits_of: dict[str, dict[str, None]] = {}
     for subject, split in zip(cases.subject.tolist(), cases.split.tolist(), strict=True):
         splits_of.setdefault(subject, {})[split] = None
-    shared = [f"{subject} ({', '.join(splits)})" for subject, splits in splits_of.items() if len(splits) > 1]
-    if shared:
-        raise InputError(f"a subject must be in one split only; {_some(shared)}")
+    return [f"{subject} ({', '.join(splits)})" for subject, splits in splits_of.items() if len(splits) > 1]
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """Return the first few of several names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{', '.join(names[:SHOWN])}{more}"

@@ -82,6 +82,8 @@ def _tiff(path: Path) -> NDArray[Any]:
 
     with tifffile.TiffFile(path) as file:
         series, page = file.series[0], file.pages.first
+        if page.compression in (tifffile.COMPRESSION.LZW, tifffile.COMPRESSION.JPEG) and len(series.pages) == 1:
+            return _picture(path)  # tifffile decodes these only with a package of its own
         pixels, axes, colormap = series.asarray(), series.axes, page.colormap
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * 255

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from fiducial.data.assignment import assigned
 from fiducial.data.augment import Augment, Sides
 from fiducial.data.checks import check
 from fiducial.data.dataset import Batch, CaseDataset
+from fiducial.data.leakage import (
+    NEAR_LIMIT,
+    SHARED_SUBJECTS,
+    VALUES_LIMIT,
+    check_allowed,
+    find_twins,
+    in_lots,
+    leaks,
+    refuse,
+)
 from fiducial.data.masked import MaskedSource
 from fiducial.data.patches import PatchDataset, Patches, WholeDataset
 from fiducial.data.prepared import Prepare, PreparedCases
 from fiducial.data.sampler import BatchSampler
 from fiducial.data.sides import sides_of
 from fiducial.data.source import SPLITS, Cases, Source
-from fiducial.data.splits import with_fold
 from fiducial.errors import InputError, nearest
 from fiducial.randomness import generator
 from fiducial.types import Float, Int, Tensor
@@ -60,11 +75,19 @@ class DataModule(pl.LightningDataModule):
         std: divides them, likewise.
         num_workers: processes that read images; by default none where all pixels are one array.
         augment: applied to training batches on the device.
+        channel_dropout: probability with which each channel of a training image is taken for missing; one always stays.
+        missing: channels, by number, that are taken for missing in validation and test. A missing channel is 0 once
+            normalised: its mean.
         patches: how cases with masks are cut; whole ones are validated and tested.
         prepare: brings cases with masks to one orientation, spacing and range of intensities.
         cache_limit_gib: room on disk for prepared cases.
         fold: that validates, of the cases that are not tested; the source's own validation split if empty.
         num_folds: into which these are divided, by subject.
+        splits: a file (CSV) of case or subject, and split, that decides instead of the source.
+        leave_out: site that is tested; all others train and validate.
+        allow: leaks that do not stop a run: shared_subjects, exact_duplicates, near_duplicates, conflicting_labels.
+        check: "auto" looks for near duplicates among few cases only, and skips images that take long to read; "full"
+            looks at everything.
         seed: of the run.
         spec: what images are like, as the configuration states it.
     """
@@ -79,11 +102,17 @@ class DataModule(pl.LightningDataModule):
         std: float | list[float] = 0.5,
         num_workers: int | None = None,
         augment: Augment | None = None,
+        channel_dropout: float = 0.0,
+        missing: Sequence[int] = (),
         patches: Patches | None = None,
         prepare: Prepare | None = None,
         cache_limit_gib: float = 50.0,
         fold: int | None = None,
         num_folds: int = 5,
+        splits: str | None = None,
+        leave_out: str | None = None,
+        allow: Sequence[str] = (),
+        check: Literal["auto", "full"] = "auto",
         seed: int = 0,
         spec: Any = None,
     ) -> None:
@@ -95,10 +124,20 @@ class DataModule(pl.LightningDataModule):
                 f"data.sampling must be {', '.join(SAMPLINGS)}; got {sampling}{nearest(sampling, SAMPLINGS)}"
             )
         self.source, self.augment, self.seed = source, augment, seed
-        self.fold, self.num_folds = fold, num_folds
+        self.fold, self.num_folds, self.splits, self.leave_out = fold, num_folds, splits, leave_out
+        self.allow, self.checks_all = check_allowed(allow), check == "full"
+        self.leaks: dict[str, list[str]] | None = None  # what was found and allowed; None before it was looked for
         self.spec = source.spec
         self.batch_size, self.sampling, self.num_workers = batch_size, sampling, num_workers
         self.mean, self.std = _per_channel(mean, self.spec.channels), _per_channel(std, self.spec.channels)
+        if not 0 <= channel_dropout < 1:
+            raise InputError(f"data.channel_dropout must be at least 0 and below 1; got {channel_dropout}")
+        if not set(missing) < set(range(self.spec.channels)):
+            raise InputError(
+                f"data.missing must be some, and not all, of the channels 0 to {self.spec.channels - 1}; "
+                f"got {list(missing)}"
+            )
+        self.channel_dropout, self.missing = channel_dropout, list(missing)
         self.patches, self.prepare, self.cache_limit_gib = patches, prepare, cache_limit_gib
         self.dataset: CaseDataset | WholeDataset | None = None
         self.test_split = "test"
@@ -106,15 +145,37 @@ class DataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Read the table of cases and refuse one that cannot be trusted; download and decode if needed."""
-        check(self.source.cases, self.spec)
+        check(self.cases, self.spec, allow_shared_subjects=SHARED_SUBJECTS in self.allow)
         self.setup()
+        if self.leaks is None:
+            found = self._leaks()
+            refuse(found, self.allow)
+            self.leaks = found
+
+    def _leaks(self) -> dict[str, list[str]]:
+        """Return what the splits share, as far as it can be told quickly or is asked for."""
+        pixels = self.dataset.pixels if isinstance(self.dataset, CaseDataset) else None
+        values = len(self.cases) * self.spec.channels * math.prod(self.spec.size)
+        images: Iterable[NDArray[Any]] = ()
+        if pixels is not None:
+            images = in_lots(pixels)
+        elif self.checks_all or values <= VALUES_LIMIT:
+            images = (self._image(row)[None] for row in range(len(self.cases)))
+        return leaks(self.cases, find_twins(images, near=self.checks_all or len(self.cases) <= NEAR_LIMIT))
+
+    def _image(self, row: int) -> NDArray[Any]:
+        return self.prepared[row].image if isinstance(self.dataset, WholeDataset) else np.asarray(self.source.read(row))
+
+    @cached_property
+    def cases(self) -> Cases:
+        """The table of cases, in the splits that they are used in."""
+        return assigned(
+            self.source, splits=self.splits, leave_out=self.leave_out, fold=self.fold, num_folds=self.num_folds
+        )
 
     def setup(self, stage: str | None = None) -> None:
         """Open the source, once."""
         if self.dataset is None:
-            self.cases = self.source.cases
-            if self.fold is not None:
-                self.cases = with_fold(self.cases, self.fold, self.num_folds)
             if isinstance(self.source, MaskedSource):
                 self._check_masked()
                 self.prepared = PreparedCases(self.source, self.prepare, limit_gib=self.cache_limit_gib)
@@ -156,7 +217,7 @@ class DataModule(pl.LightningDataModule):
         for row in self.rows("train").tolist():
             mask = self.prepared[row].mask
             if mask is not None:
-                counts += torch.bincount(torch.tensor(mask.ravel(), dtype=torch.int64), minlength=len(counts))
+                counts += torch.tensor([np.count_nonzero(mask == number) for number in range(len(counts))])
         return counts
 
     def rows(self, split: str) -> Int[Tensor, " cases"]:
@@ -252,7 +313,13 @@ class DataModule(pl.LightningDataModule):
                 image, batch["mask"], batch["region"] = self.augment.with_masks(image, *masks, draw, self._sides)
             else:
                 image = self.augment(image, draw)
-        batch["image"] = standardise(image, self.mean, self.std)
+        image = standardise(image, self.mean, self.std)
+        if trainer and trainer.training and self.channel_dropout:
+            parts = (self.seed, "channels", batch["epoch"], batch["step"], trainer.global_rank)
+            image = drop_channels(image, self.channel_dropout, generator(*parts, device=image.device))
+        elif self.missing and not (trainer and trainer.training):
+            image[:, self.missing] = 0
+        batch["image"] = image
         if "mask" in batch:
             batch["mask"] = batch["mask"].long()
         return batch
@@ -280,6 +347,15 @@ def standardise(
     shape = (1, -1, *[1] * (image.ndim - 2))
     centre, scale = (torch.as_tensor(v, dtype=torch.float32, device=image.device).view(shape) for v in (mean, std))
     return (image - centre) / scale
+
+
+def drop_channels(
+    image: Float[Tensor, "batch channels *spatial"], probability: float, draw: torch.Generator
+) -> Float[Tensor, "batch channels *spatial"]:
+    """Return images some of whose channels are 0, each with the given probability; one drawn at random always stays."""
+    chance = torch.rand(image.shape[:2], generator=draw, device=image.device)
+    kept = (chance >= probability) | (chance == chance.amax(dim=1, keepdim=True))
+    return image * kept.view(*kept.shape, *[1] * (image.ndim - 2))
 
 
 def _per_channel(value: float | list[float], channels: int) -> Float[Tensor, " channels"]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
-from fiducial.data.anatomy import LESIONS, Lesion, body_grid, draw_anatomy, draw_lesion, render
+from fiducial.data.anatomy import LESIONS, Lesion, Scene, body_grid, draw_anatomy, draw_lesion, render
 from fiducial.data.source import Cases, Source, Spec, Target
 from fiducial.data.splits import by_subject
 from fiducial.errors import InputError, nearest
@@ -210,7 +210,18 @@ class Phantom(Source):
         return array
 
     def _make(self, index: int) -> NDArray[np.uint8]:
-        """Make the image of one case from its own generators."""
+        """Make the image of one case."""
+        import numpy as np
+
+        scene, rng = self.scene(index)
+        clean = render(scene.anatomy, [*scene.lesions, *scene.spots], scene.grid)
+        # Later channels darken the same body, as another contrast of the same scan would.
+        channels = np.stack([clean ** (1 + 0.5 * channel) for channel in range(self.channels)])
+        noisy = channels + self.noise * rng.standard_normal(channels.shape, dtype=np.float32)
+        return np.asarray(np.rint(255 * noisy.clip(0, 1)), dtype=np.uint8)
+
+    def scene(self, index: int) -> tuple[Scene, np.random.Generator]:
+        """Return what the image of a case shows, drawn from its own generators, and the one that draws its noise."""
         import numpy as np
 
         subject, image = divmod(int(index), self.images_per_subject)
@@ -222,11 +233,7 @@ class Phantom(Source):
         grid = body_grid(size, angle=rng.normal(0, 0.05), shift=rng.normal(0, 0.03, 2), scale=rng.normal(1, 0.03))
         lesions = self._lesions(self._labels[subject], rng)
         spots = [draw_lesion(rng, "disc", contrast=rng.uniform(0.1, 0.3), radius=0.08) for _ in range(2)]
-        clean = render(anatomy, [*lesions, *spots], grid)
-        # Later channels darken the same body, as another contrast of the same scan would.
-        channels = np.stack([clean ** (1 + 0.5 * channel) for channel in range(self.channels)])
-        noisy = channels + self.noise * rng.standard_normal(channels.shape, dtype=np.float32)
-        return np.asarray(np.rint(255 * noisy.clip(0, 1)), dtype=np.uint8)
+        return Scene(anatomy, lesions, spots, grid), rng
 
     def _lesions(self, label: NDArray[np.int64], rng: np.random.Generator) -> list[Lesion]:
         """Draw the lesions that a label asks for."""
@@ -251,7 +258,7 @@ class Phantom(Source):
         text = json.dumps({"generator": GENERATOR, **options}, sort_keys=True)
         return {"sha256": hashlib.sha256(text.encode()).hexdigest(), "kind": "phantom", "options": text}
 
-    _options = (
+    _options: tuple[str, ...] = (
         "num_subjects",
         "images_per_subject",
         "size",

@@ -28,8 +28,9 @@ class Spec:
         channels: channels of an image.
         spatial_dims: 2 for images; 3 for volumes and for sequences of 2D frames.
         size: extent along each spatial axis, in pixels, after the source's size policy. For sequences of
-            different lengths the first entry is the greatest length.
-        target: what a label is.
+            different lengths the first entry is the greatest length. Images with masks may differ in size: that of
+            the first case.
+        target: what a label is; "mask" for a class number of each pixel.
         classes: class names, in the order of their label numbers.
         sequence: the first spatial axis runs over frames or slices, and cases differ in their number.
         modality: as a person would say it ("breast ultrasound").
@@ -38,7 +39,7 @@ class Spec:
     channels: int
     spatial_dims: int
     size: tuple[int, ...]
-    target: Target
+    target: Target | Literal["mask"]
     classes: tuple[str, ...]
     sequence: bool = False
     modality: str = ""
@@ -95,6 +96,11 @@ class Source(ABC):
     @abstractmethod
     def cases(self) -> Cases:
         """The table of cases, in an order that does not depend on the machine."""
+
+    @property
+    def sites(self) -> NDArray[np.str_] | None:
+        """Hospital or scanner of each case, `(cases,)`, in the order of the table; None where nobody knows."""
+        return None
 
     @abstractmethod
     def read(self, index: int) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from fiducial.data.dicom.guard import refuse_identifiers
 from fiducial.data.files import FileSource
 from fiducial.data.source import SPLITS, Cases, Spec, Target
 from fiducial.data.splits import by_subject, check_fractions
@@ -22,19 +23,21 @@ class Table(FileSource):
     """Read the images that a CSV file names, a line a case.
 
     Columns: `path` (relative to the table's folder, or absolute), `label` (a name or number; for several labels
-    a case, `a|b` or several columns of 0 and 1), and optionally `subject` and `split` (train, val or test).
+    a case, `a|b` or several columns of 0 and 1), and optionally `subject`, `split` (train, val or test) and `site`.
 
     Args:
         path: the CSV file.
         path_column: name of the column of files.
         label_column: name of the column of labels, or names of several.
         subject_column: name of the column of subjects; without a column `subject` every case is its own.
+        site_column: name of the column of sites, for `data.leave_out`.
         split_column: name of the column of splits; without a column `split` subjects are drawn, stratified by label.
         classes: class names in the order of their numbers; by default those in the table, sorted.
         target: kind of label; by default multilabel where a case has several, else binary or multiclass.
         fractions: share of subjects in train, val and test, where there is no column.
         seed: of the draw.
         modality: as a person would say it.
+        allow_identifiers: keep subjects and paths that are a patient's id or name in the table's DICOM files.
         **options: see `FileSource`: size, channels, policy, intensity, cache, pack.
 
     Raises:
@@ -49,16 +52,20 @@ class Table(FileSource):
         label_column: str | Sequence[str] = "label",
         subject_column: str = "subject",
         split_column: str = "split",
+        site_column: str = "site",
         classes: Sequence[str] | None = None,
         target: Target | None = None,
         fractions: Sequence[float] = (0.6, 0.2, 0.2),
         seed: int = 0,
         modality: str = "",
+        allow_identifiers: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self.allow_identifiers = allow_identifiers
         self.path = Path(path).expanduser()
         self.path_column, self.subject_column, self.split_column = path_column, subject_column, split_column
+        self.site_column = site_column
         self.label_columns = [label_column] if isinstance(label_column, str) else list(label_column)
         self._classes, self._target = classes, target
         if target is not None and target not in get_args(Target):
@@ -99,6 +106,7 @@ class Table(FileSource):
     def _check_columns(self, columns: list[str]) -> None:
         named = [self.path_column, *self.label_columns]
         named += [name for name in (self.subject_column, self.split_column) if name not in ("subject", "split")]
+        named += [self.site_column] if self.site_column != "site" else []
         for name in named:
             if name not in columns:
                 found = ", ".join(columns) or "none"
@@ -172,12 +180,26 @@ class Table(FileSource):
         subject = case = np.array([row[self.path_column] for row in self.rows])
         if self.subject_column in self.rows[0]:
             subject = np.array([self._subject(line, row) for line, row in self._lines])
+        if not self.allow_identifiers:
+            refuse_identifiers(self.files, case.tolist(), subject.tolist())
         label = self._numbers()
         if self.split_column in self.rows[0]:
             split = np.array([self._split(line, row) for line, row in self._lines])
         else:
             split = by_subject(subject, label, fractions=self.fractions, seed=self.seed)
         return Cases(case=case, subject=subject, split=split, label=label)
+
+    @property
+    def sites(self) -> NDArray[np.str_] | None:
+        """The site of each case, where there is such a column."""
+        import numpy as np
+
+        if self.site_column not in self.rows[0]:
+            return None
+        for line, row in self._lines:
+            if not row[self.site_column]:
+                raise self._at(line, "the site is missing")
+        return np.array([row[self.site_column] for row in self.rows])
 
     def _subject(self, line: int, row: dict[str, str]) -> str:
         if not row[self.subject_column]:

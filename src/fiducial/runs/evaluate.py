@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,11 @@ def evaluate(cfg: DictConfig, out: Path, *, split: str, checkpoint: str) -> dict
     data = build_data(cfg)
     data.test_split = split
     task = build_task(cfg, data, hardware)
-    trainer = trainer_for(cfg, out, hardware, logger=None, callbacks=[])
-    trainer.test(task, datamodule=data, ckpt_path=checkpoint_file(out, checkpoint), verbose=False, weights_only=True)
-    place = folder.of_evaluation(out)
+    if folder.is_finished(out):
+        task.recall(json.loads((out / folder.SCORES).read_text()))
+    weights, place = checkpoint_file(out, checkpoint), folder.of_evaluation(out)
+    trainer = trainer_for(cfg, place, hardware, logger=None, callbacks=[])
+    trainer.test(task, datamodule=data, ckpt_path=weights, verbose=False, weights_only=True)
     outcome = Outcome.of(cfg, place, task, data, task.loaded_epoch)
     outcome.save()
     outcome.show()

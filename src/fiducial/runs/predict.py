@@ -23,8 +23,12 @@ from fiducial.types import Float, Tensor
 BATCH_SIZE = 64
 
 
-def predict(cfg: DictConfig, out: Path, names: Sequence[Path], *, checkpoint: str) -> pd.DataFrame:
+def predict(
+    cfg: DictConfig, out: Path, names: Sequence[Path], *, checkpoint: str, masks: Path = Path("predictions")
+) -> pd.DataFrame:
     """Return a table: file, predicted class, and a probability a class; images are prepared as in training.
+
+    A run that learned masks writes one for each file into the folder `masks`; see `predict_masks` for its table.
 
     Raises:
         InputError: there is no image, one cannot be read, or the run's cases are not single images.
@@ -38,7 +42,12 @@ def predict(cfg: DictConfig, out: Path, names: Sequence[Path], *, checkpoint: st
     hardware: Hardware = component(cfg.hardware)
     hardware.check()
     hardware.prepare()
-    network = build_network(cfg, hardware, checkpoint_file(out, checkpoint))
+    weights = checkpoint_file(out, checkpoint)
+    if spec.target == "mask":
+        from fiducial.runs.predict_masks import predict_masks
+
+        return predict_masks(cfg, out, files, masks, checkpoint=weights, hardware=hardware)
+    network = build_network(cfg, hardware, weights)
     batches = (files[start : start + BATCH_SIZE] for start in range(0, len(files), BATCH_SIZE))
     probabilities = torch.cat([_probabilities(cfg, network, batch, hardware) for batch in batches])
     return _table(files, probabilities, spec)

@@ -3,4 +3,5 @@
 base              optimizer, schedule, losses and scores by epoch, predictions by case
 gathering         values of an epoch, joined over batches and processes
 classification    one or several labels for a whole image, volume or sequence
+segmentation      a class for each pixel (windows predicts whole cases, postprocessing corrects masks)
 """

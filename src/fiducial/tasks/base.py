@@ -105,6 +105,9 @@ class Task(pl.LightningModule):
     def scores(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return scores from the outputs of all cases of an epoch, on the CPU."""
 
+    def recall(self, scores: Mapping[str, Any]) -> None:
+        """Take from the scores of an earlier test what was decided for it, so that another test decides alike."""
+
     def share(self, batch: Batch) -> float | Tensor:
         """Return this process's weight in the mean loss of a batch; the weights of all processes sum to 1."""
         return int(batch["valid"]) / int(batch["size"])

@@ -1,0 +1,92 @@
+"""A table (CSV) of images and their masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fiducial.data.formats import decode
+from fiducial.data.masked import Entry
+from fiducial.data.source import SPLITS
+from fiducial.data.table import Table
+from fiducial.data.volume_files import VolumeFiles
+from fiducial.data.volumes import is_nifti, volume_size
+from fiducial.errors import InputError
+
+
+class MaskTable(VolumeFiles):
+    """Read the images and masks that a CSV file names, a line a case.
+
+    Columns: `path` (files of several channels are separated by `|`), `mask` (empty for a case that nobody labelled),
+    and optionally `region` (a mask of where results count), `subject` and `split`. Paths are relative to the table's
+    folder, or absolute. Images are NIfTI volumes or pictures.
+
+    Args:
+        path: the CSV file.
+        classes: names in the order of the numbers in masks, the background first.
+        image_column: name of the column of images.
+        mask_column: name of the column of masks.
+        **options: see `VolumeFiles`: fractions, seed, allow_unlabelled, modality, cache.
+
+    Raises:
+        InputError: a file or column is missing, or a line cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | Path,
+        classes: Sequence[str] = ("background", "foreground"),
+        image_column: str = "path",
+        mask_column: str = "mask",
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.table = Table(path=path, path_column=image_column, label_column=mask_column)
+        self.image_column, self.mask_column = image_column, mask_column
+        if len(classes) < 2:
+            raise InputError(f"data.source.classes must name the background and at least one class; got {classes}")
+        self._classes = tuple(str(name) for name in classes)
+
+    @property
+    def root(self) -> Path:
+        """The table's folder."""
+        return self.table.root
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of their numbers."""
+        return self._classes
+
+    @cached_property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels: numbers, as many as the first case has."""
+        first = self.entries[0].images
+        if len(first) > 1:
+            return tuple(str(number) for number in range(len(first)))
+        size = volume_size(first[0]) if is_nifti(first[0]) else (1, 1, 1, len(decode(first[0])))
+        return tuple(str(number) for number in range(size[3] if len(size) > 3 else 1))
+
+    def listed(self) -> list[Entry]:
+        """Return the files of every line."""
+        return [self._entry(row) for row in self.table.rows]
+
+    def _entry(self, row: dict[str, str]) -> Entry:
+        case = row[self.image_column]
+        if not case:
+            raise InputError(f"{self.table.path}: a line has no {self.image_column}")
+        images = tuple(self.root / part.strip() for part in case.split("|"))
+        mask, region = (row.get(column, "") for column in (self.mask_column, "region"))
+        split = row.get("split", "")
+        if "split" in row and split not in SPLITS:
+            raise InputError(f"{self.table.path}, case {case}: split must be {', '.join(SPLITS)}; got {split!r}")
+        return Entry(
+            case=case,
+            subject=row.get("subject") or case,
+            split=split,
+            images=images,
+            mask=self.root / mask if mask else None,
+            region=self.root / region if region else None,
+        )

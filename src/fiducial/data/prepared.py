@@ -1,0 +1,178 @@
+"""Prepared cases, each prepared once: kept as memory-mapped files that all processes share, bounded on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiducial.data.masked import MaskedSource
+from fiducial.data.sample import Sample
+from fiducial.errors import InputError
+
+FACTS = "facts.json"
+
+
+class Prepare(Protocol):
+    """Whatever brings a case to the form in which the network sees it."""
+
+    @property
+    def key(self) -> str:
+        """What the result depends on, besides the case."""
+
+    @property
+    def orientation(self) -> str | None:
+        """Where the axes of a prepared volume lead, such as RAS; None if that differs from case to case."""
+
+    def __call__(self, sample: Sample) -> Sample:
+        """Return the prepared case."""
+
+
+class PreparedCases:
+    """The cases of a source, prepared when they are first asked for.
+
+    A case lies in `<cache>/prepared/<hash of its content and preparation>/`, written aside and renamed, and is mapped
+    into memory: what is read of it is what a patch needs, the operating system keeps in memory what fits, and all
+    workers and runs share it. Without a cache folder, cases stay in memory.
+
+    Args:
+        source: of the cases.
+        prepare: None takes cases as they are.
+        limit_gib: room on disk for all prepared cases together; those unused for longest give way.
+    """
+
+    def __init__(self, source: MaskedSource, prepare: Prepare | None = None, *, limit_gib: float = 50.0) -> None:
+        self.source, self.prepare, self.limit = source, prepare, int(limit_gib * 2**30)
+        self._open: dict[int, Sample] = {}
+
+    def __len__(self) -> int:
+        return len(self.source.cases)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_open": {}}  # a worker maps the files itself
+
+    def __getitem__(self, row: int) -> Sample:
+        """Return a prepared case.
+
+        Raises:
+            InputError: a file cannot be used, or the cache folder cannot be written to.
+        """
+        if row not in self._open:
+            self._open[row] = self._fetched(row)
+        return self._open[row]
+
+    def _fetched(self, row: int) -> Sample:
+        if self.source.cache is None:
+            return self._made(row)
+        key = hashlib.sha256(f"{self.source.identity(row)}\n{self.prepare.key if self.prepare else ''}".encode())
+        folder = self.source.cache / "prepared" / key.hexdigest()[:24]
+        try:
+            if not (folder / FACTS).is_file():
+                self._write(folder, self._made(row))
+            os.utime(folder)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"{folder} cannot be written ({reason}); set cache_dir to another folder") from error
+        return _read(folder)
+
+    def _made(self, row: int) -> Sample:
+        sample = self.source.sample(row)
+        name = f"case {self.source.cases.case[row]}"
+        _check_values(sample, name)
+        try:
+            return sample if self.prepare is None else self.prepare(sample)
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"{name}: it cannot be prepared: {error}") from error
+
+    def _write(self, folder: Path, sample: Sample) -> None:
+        parts = {"image": sample.image, "mask": sample.mask, "region": sample.region}
+        arrays = {name: array for name, array in parts.items() if array is not None}
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _make_room(folder.parent, sum(array.nbytes for array in arrays.values()), self.limit)
+        aside = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+        try:
+            for name, array in arrays.items():
+                np.save(aside / f"{name}.npy", array, allow_pickle=False)
+            affine = None if sample.affine is None else sample.affine.tolist()
+            (aside / FACTS).write_text(json.dumps({"affine": affine, "arrays": sorted(arrays)}))
+            _rename(aside, folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _read(folder: Path) -> Sample:
+    facts = json.loads((folder / FACTS).read_text())
+    arrays: dict[str, NDArray[Any]] = {
+        name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in facts["arrays"]
+    }
+    affine = None if facts["affine"] is None else np.array(facts["affine"], np.float64)
+    return Sample(arrays["image"], arrays.get("mask"), arrays.get("region"), affine)
+
+
+def _rename(aside: Path, folder: Path) -> None:
+    """Put a folder in its place; another process may have been faster with the same content."""
+    try:
+        aside.rename(folder)
+    except OSError:
+        if not (folder / FACTS).is_file():
+            raise
+
+
+def _make_room(parent: Path, needed: int, limit: int) -> None:
+    """Delete the cases unused for longest until there is room.
+
+    Raises:
+        InputError: one case alone is more than the limit.
+    """
+    if needed > limit:
+        raise InputError(
+            f"one prepared case takes {needed / 2**30:.2f} GiB, more than all may take together "
+            f"(data.cache_limit_gib={limit / 2**30:g})"
+        )
+    _forget_abandoned(parent)
+    folders = [entry for entry in parent.iterdir() if (entry / FACTS).is_file()]
+    sizes = {folder: _size(folder) for folder in folders}
+    total = sum(sizes.values())
+    for folder in sorted(folders, key=_last_use):
+        if total + needed <= limit:
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        total -= sizes[folder]
+
+
+def _forget_abandoned(parent: Path, seconds: float = 3600) -> None:
+    """Delete what a killed process left half written."""
+    for entry in parent.glob(".part-*"):
+        if time.time() - _last_use(entry) > seconds:
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _last_use(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _size(folder: Path) -> int:
+    try:
+        return sum(file.stat().st_size for file in folder.iterdir())
+    except OSError:
+        return 0
+
+
+def _check_values(sample: Sample, name: str) -> None:
+    image = sample.image
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        count = np.count_nonzero(~np.isfinite(image))
+        raise InputError(
+            f"{name}: {count} of {image.size} pixels are NaN or infinite; replace them, or leave the case out"
+        )

@@ -1,0 +1,97 @@
+"""One case with masks as arrays: image, mask, region and geometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fiducial.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TOLERANCE = 0.1  # of a voxel, by which the corners of a mask and its image may differ
+MAX_CLASSES = 255
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One case as its files have it, or as it was prepared.
+
+    Attributes:
+        image: `(channels, *spatial)`, uint8 (0..255) or float32 (in the units of the file: HU for CT).
+        mask: class number of each pixel, `(*spatial)` uint8; None for a case that nobody has labelled.
+        region: where the truth is known and results count (a field of view), `(*spatial)` bool; None: everywhere.
+        affine: from array indices to mm, x to the patient's right, y to the front, z to the head (RAS+), `(4, 4)`
+            float64; None for pictures, whose pixels have no size.
+    """
+
+    image: NDArray[Any]
+    mask: NDArray[np.uint8] | None = None
+    region: NDArray[np.bool_] | None = None
+    affine: NDArray[np.float64] | None = None
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Extent along each spatial axis."""
+        return tuple(self.image.shape[1:])
+
+    @cached_property
+    def spacing(self) -> tuple[float, ...]:
+        """Distance of neighbours along each axis in mm; 1 (a pixel) for pictures."""
+        import numpy as np
+
+        if self.affine is None:
+            return (1.0,) * len(self.size)
+        return tuple(np.linalg.norm(self.affine[:3, :3], axis=0).tolist())
+
+
+def as_mask(values: NDArray[Any], num_classes: int, place: Path | str) -> NDArray[np.uint8]:
+    """Return class numbers as uint8.
+
+    Raises:
+        InputError: a value is no class number.
+    """
+    import numpy as np
+
+    found = np.unique(values)
+    if not (np.isfinite(found).all() and (found == np.round(found)).all()):
+        raise InputError(f"{place}: a mask holds class numbers; found {found[found != np.round(found)][0]}")
+    if found[0] < 0 or found[-1] >= num_classes:
+        raise InputError(
+            f"{place}: expected class numbers 0 to {num_classes - 1}, found {', '.join(f'{v:g}' for v in found[:10])}"
+        )
+    return values.astype(np.uint8)
+
+
+def check_same_grid(
+    image: tuple[tuple[int, ...], NDArray[np.float64] | None],
+    mask: tuple[tuple[int, ...], NDArray[np.float64] | None],
+    name: str,
+) -> None:
+    """Refuse a mask that does not lie on the grid of its image; each is given by its size and affine.
+
+    Raises:
+        InputError: another shape, or a corner that lies elsewhere.
+    """
+    import numpy as np
+
+    if image[0] != mask[0]:
+        raise InputError(f"{name}: the image has the shape {image[0]}, the mask {mask[0]}")
+    if image[1] is None or mask[1] is None:
+        return
+    ends = [(0, extent - 1) for extent in image[0]]
+    corners = np.stack([*(axis.ravel() for axis in np.meshgrid(*ends)), np.ones(8)])
+    distance = np.linalg.norm(((image[1] - mask[1]) @ corners)[:3], axis=0).max()
+    if distance > TOLERANCE * np.linalg.norm(image[1][:3, :3], axis=0).min():
+        raise InputError(
+            f"{name}: mask and image have the same shape but another geometry: their corners are up to "
+            f"{distance:.3g} mm apart. The affines are {_rows(image[1])} and {_rows(mask[1])}"
+        )
+
+
+def _rows(affine: NDArray[np.float64]) -> str:
+    return str([[round(float(value), 4) for value in row] for row in affine[:3]])

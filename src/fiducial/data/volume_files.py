@@ -1,0 +1,155 @@
+"""What sources of volumes in files share: reading, splits, classes."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fiducial.data.formats import decode
+from fiducial.data.masked import Entry, MaskedFiles, require_files, with_splits
+from fiducial.data.sample import Sample, check_same_grid
+from fiducial.data.source import Spec
+from fiducial.data.splits import check_fractions
+from fiducial.data.volumes import is_nifti, read_picture_mask, read_volumes, volume_size
+from fiducial.errors import InputError
+
+
+class VolumeFiles(MaskedFiles):
+    """Cases of NIfTI volumes, or of pictures, with a mask of class numbers each.
+
+    Args:
+        fractions: share of subjects in train, val and test.
+        seed: of the draw of the split.
+        allow_unlabelled: keep cases without a mask: they add nothing to loss and scores, and are predicted in a test.
+        modality: as a person would say it.
+        cache: folder for prepared cases and hashes.
+    """
+
+    def __init__(
+        self,
+        *,
+        fractions: Sequence[float] = (0.6, 0.2, 0.2),
+        seed: int = 0,
+        allow_unlabelled: bool = False,
+        modality: str = "",
+        cache: str | Path | None = None,
+    ) -> None:
+        super().__init__(cache=cache)
+        self.fractions, self.seed, self.modality = check_fractions(fractions), seed, modality
+        self.allow_unlabelled = allow_unlabelled
+
+    @property
+    @abstractmethod
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of their numbers."""
+
+    @property
+    def ignored(self) -> int | None:
+        """Number in masks of pixels whose class is not known."""
+        return None
+
+    @abstractmethod
+    def listed(self) -> list[Entry]:
+        """Return the files of every case; a mask that is not there is None."""
+
+    @cached_property
+    def entries(self) -> Sequence[Entry]:
+        """The files of every case, their splits drawn."""
+        entries = self.listed()
+        if not entries:
+            raise InputError(f"{self.root}: there is no case")
+        require_files(entries)
+        unlabelled = [entry.case for entry in entries if entry.mask is None]
+        if unlabelled and not self.allow_unlabelled:
+            more = f" and {len(unlabelled) - 5} more" if len(unlabelled) > 5 else ""
+            raise InputError(
+                f"{self.root}: there is no mask of {', '.join(unlabelled[:5])}{more}; such cases are kept, and add "
+                "nothing to loss and scores, by data.source.allow_unlabelled=true"
+            )
+        return entries if all(entry.split for entry in entries) else with_splits(entries, self.fractions, self.seed)
+
+    @cached_property
+    def spec(self) -> Spec:
+        """What images are like, from the description of the set and the header of the first file."""
+        first = self.entries[0].images[0]
+        size = volume_size(first)[:3] if is_nifti(first) else decode(first).shape[1:]
+        return Spec(len(self.channels), len(size), size, "mask", self.classes, modality=self.modality)
+
+    def sample(self, index: int) -> Sample:
+        """Return one case."""
+        import numpy as np
+
+        entry = self.entries[index]
+        count = len(self.classes) if self.ignored is None else max(len(self.classes), self.ignored + 1)
+        read = read_volumes if is_nifti(entry.images[0]) else _read_pictures
+        sample = read(entry.images, entry.mask, count, entry.case)
+        if len(sample.image) != len(self.channels):
+            raise InputError(
+                f"case {entry.case}: expected {len(self.channels)} channels ({', '.join(self.channels)}), "
+                f"found {len(sample.image)}"
+            )
+        if entry.region is not None:
+            place = read(entry.images, entry.region, 2, entry.case)
+            sample = replace(sample, region=np.asarray(place.mask, np.bool_))
+        if self.ignored is None or sample.mask is None:
+            return sample
+        known = sample.mask != self.ignored
+        region = known if sample.region is None else known & sample.region
+        return replace(sample, mask=np.where(known, sample.mask, 0).astype(np.uint8), region=region)
+
+
+def _read_pictures(images: Sequence[Path], mask: Path | None, num_classes: int, case: str) -> Sample:
+    import numpy as np
+
+    channels = [decode(file) for file in images]
+    for file, channel in zip(images, channels, strict=True):
+        place = f"case {case}, {file.name} beside {images[0].name}"
+        check_same_grid((channels[0].shape[1:], None), (channel.shape[1:], None), place)
+    image = np.concatenate(channels)
+    if mask is None:
+        return Sample(image)
+    truth = read_picture_mask(mask, num_classes)
+    check_same_grid((image.shape[1:], None), (truth.shape, None), f"case {case}, {mask.name}")
+    return Sample(image, truth)
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Return the content of a `dataset.json`.
+
+    Raises:
+        InputError: it is missing, or not JSON.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such description of a data set") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a data set's description in JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected an object in JSON, got {type(content).__name__}")
+    return content
+
+
+def numbered_names(numbers: dict[str, Any], path: Path, what: str) -> tuple[str, ...]:
+    """Return names in the order of their numbers, from `{"0": "background", …}` or `{"background": 0, …}`.
+
+    Raises:
+        InputError: the numbers are not 0, 1, 2, ….
+    """
+    pairs = [(name, number) if str(name).isdecimal() else (number, name) for name, number in numbers.items()]
+    if regions := [name for number, name in pairs if isinstance(number, list)]:
+        raise InputError(f"{path}: {what} {regions[0]!r} is a region of several numbers; each class needs one number")
+    found = {int(number): str(name) for number, name in pairs}
+    if sorted(found) != list(range(len(pairs))):
+        raise InputError(f"{path}: {what} must be numbered 0, 1, 2, …; got {sorted(found)}")
+    return tuple(found[number] for number in sorted(found))

@@ -1,0 +1,104 @@
+"""Apply a run's network to images and volumes, and write the masks that it predicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from fiducial.data.formats import decode
+from fiducial.data.module import in_unit_range, standardise
+from fiducial.data.sample import Sample
+from fiducial.data.sides import sides_of
+from fiducial.data.volumes import is_nifti, read_volumes, write_mask
+from fiducial.errors import InputError
+from fiducial.hardware import Hardware
+from fiducial.runs import folder
+from fiducial.runs.build import build_network, component
+from fiducial.tasks.postprocessing import corrected, mask_of
+from fiducial.tasks.segmentation import on_own_grid
+from fiducial.tasks.windows import Windows
+
+
+def predict_masks(
+    cfg: DictConfig, out: Path, files: Sequence[Path], masks: Path, *, checkpoint: Path, hardware: Hardware
+) -> pd.DataFrame:
+    """Write a mask for each file into `masks`, on the file's own grid; return a table of files and class volumes.
+
+    Images are prepared as in training, and masks corrected as in the run's test.
+
+    Args:
+        cfg: the run's configuration.
+        out: its folder.
+        files: pictures, or NIfTI volumes with all channels in one file.
+        masks: folder that the masks go into.
+        checkpoint: of the network.
+        hardware: that it runs on.
+
+    Raises:
+        InputError: an image cannot be read, has other channels, or two would be written under one name.
+    """
+    stems = [masks / file.name.split(".")[0] for file in files]
+    if len(set(stems)) < len(stems):
+        raise InputError("two images have the same name; predict them one folder at a time")
+    network = build_network(cfg, hardware, checkpoint)
+    windows, prepare = _windows(cfg), component(cfg.data.get("prepare"))
+    threshold, corrections = _decided(cfg, out)
+    lines = []
+    for file, stem in zip(files, stems, strict=True):
+        sample = _read(file, cfg)
+        prepared = sample if prepare is None else prepare(sample)
+        image = in_unit_range(torch.from_numpy(np.array(prepared.image))[None].to(hardware.device_type))
+        image = standardise(image, cfg.data.get("mean", 0.5), cfg.data.get("std", 0.5))
+        own = on_own_grid(windows(network, image)[0], prepared, sample)
+        mask = corrected(mask_of(own, threshold), corrections)
+        lines.append(
+            {"file": str(file), "mask": str(write_mask(stem, mask, sample.affine)), **_sizes(mask, sample, cfg)}
+        )
+    return pd.DataFrame(lines)
+
+
+def _windows(cfg: DictConfig) -> Windows:
+    options = {"overlap": cfg.task.get("overlap", 0.5), "at_once": cfg.task.get("windows_at_once", 4)}
+    flips = list(cfg.task.get("flips", ()))
+    prepare = component(cfg.data.get("prepare"))
+    axes = None if prepare is None else prepare.orientation
+    spec = cfg.data.spec
+    sides = sides_of(flips, axes=axes, dims=spec.spatial_dims, classes=list(spec.classes))
+    return Windows(list(cfg.data.patches.window), flips=flips, sides=sides, **options)
+
+
+def _decided(cfg: DictConfig, out: Path) -> tuple[float, tuple[str, ...]]:
+    """Return the threshold of the run's test and what it corrected; 0.5 and nothing where there was no test yet."""
+    file = out / folder.SCORES
+    found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    corrections = found.get("postprocessing", {})
+    return found.get("threshold", 0.5), tuple(corrections.get(name, "none") for name in list(cfg.data.spec.classes)[1:])
+
+
+def _read(file: Path, cfg: DictConfig) -> Sample:
+    spec = cfg.data.spec
+    sample = read_volumes((file,), None, spec.num_classes, file.name) if is_nifti(file) else Sample(decode(file))
+    if len(sample.size) != spec.spatial_dims or len(sample.image) != spec.channels:
+        raise InputError(
+            f"{file}: expected {spec.channels} channels and {spec.spatial_dims} axes, as in training; got "
+            f"{len(sample.image)} and {len(sample.size)}"
+        )
+    return sample
+
+
+def _sizes(mask: NDArray[np.uint8], sample: Sample, cfg: DictConfig) -> dict[str, Any]:
+    """Return the volume of each class in ml, or for pictures its pixels."""
+    voxel = float(np.prod(sample.spacing)) / 1000
+    counts = np.bincount(mask.ravel(), minlength=cfg.data.spec.num_classes)
+    names = list(cfg.data.spec.classes)
+    if sample.affine is None:
+        return {f"{name} (pixels)": int(counts[number]) for number, name in enumerate(names) if number}
+    return {f"{name} (ml)": counts[number] * voxel for number, name in enumerate(names) if number}

@@ -1,0 +1,126 @@
+"""From probabilities to a mask, and what is corrected in it class by class: chosen on the validation split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Flags = NDArray[np.bool_]
+Mask = NDArray[np.uint8]
+NUM_THRESHOLDS = 100
+
+
+def mask_of(probabilities: NDArray[np.float32], threshold: float = 0.5) -> Mask:
+    """Return the most probable class of each pixel; of two, the second one where it is above the threshold.
+
+    Args:
+        probabilities: `(classes, *spatial)`.
+        threshold: for two classes.
+    """
+    if len(probabilities) == 2:
+        return np.asarray(probabilities[1] > threshold, np.uint8)
+    return np.asarray(probabilities.argmax(0), np.uint8)
+
+
+class ThresholdChoice:
+    """Find the threshold with the best mean Dice of two classes, a case at a time."""
+
+    def __init__(self) -> None:
+        self._dice: list[NDArray[np.float64]] = []
+
+    def add(self, probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> None:
+        """Take the pixels of another case that count; one without any of the class says nothing.
+
+        Args:
+            probability: of the second class, `(pixels,)`.
+            truth: where it is, `(pixels,)`.
+        """
+        if not truth.any():
+            return
+        bins = np.ceil(probability.astype(np.float64) * NUM_THRESHOLDS).astype(np.int64).clip(1, NUM_THRESHOLDS) - 1
+        hits, called = (
+            np.bincount(chosen, minlength=NUM_THRESHOLDS)[::-1].cumsum()[::-1] for chosen in (bins[truth], bins)
+        )
+        self._dice.append(2 * hits / (called + np.count_nonzero(truth)))
+
+    def best(self) -> float:
+        """Return the threshold, in steps of 0.01; 0.5 where no case says anything."""
+        if not self._dice:
+            return 0.5
+        means = np.mean(self._dice, axis=0)[1:]  # at 0 everything would be called
+        thresholds = np.arange(1, NUM_THRESHOLDS) / NUM_THRESHOLDS
+        return float(min(thresholds[means >= means.max() - 1e-9], key=lambda value: abs(value - 0.5)))
+
+
+def largest_component(flags: Flags) -> Flags:
+    """Return the largest connected part; pixels that touch at a corner are connected."""
+    parts, count = ndimage.label(flags, ndimage.generate_binary_structure(flags.ndim, flags.ndim))
+    if count < 2:
+        return flags
+    kept: Flags = parts == np.bincount(parts.ravel())[1:].argmax() + 1
+    return kept
+
+
+def filled(flags: Flags) -> Flags:
+    """Return the flags with their holes: what cannot be reached from the border without crossing a face."""
+    whole: Flags = ndimage.binary_fill_holes(flags)
+    return whole
+
+
+CORRECTIONS: Mapping[str, Callable[[Flags], Flags]] = {
+    "none": lambda flags: flags,
+    "largest_component": largest_component,
+    "fill_holes": filled,
+    "largest_component_filled": lambda flags: filled(largest_component(flags)),
+}
+
+
+def corrected(mask: Mask, corrections: Sequence[str]) -> Mask:
+    """Return a mask with each class corrected; `corrections` names one of `CORRECTIONS` for each class but the first.
+
+    A hole goes to the class around it only where it was background.
+    """
+    result = mask.copy()
+    for number, name in enumerate(corrections, start=1):
+        if name == "none":
+            continue
+        before = mask == number
+        after = CORRECTIONS[name](before)
+        result[before & ~after] = 0
+        result[after & (result == 0)] = number
+    return result
+
+
+class Choice:
+    """Find for each class but the first the correction with the best mean Dice, a case at a time.
+
+    Args:
+        num_classes: the background among them.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self._dice = [{name: list[float]() for name in CORRECTIONS} for _ in range(1, num_classes)]
+
+    def add(self, predicted: Mask, truth: Mask) -> None:
+        """Take another case; one with neither prediction nor truth of a class says nothing about it."""
+        for number, found in enumerate(self._dice, start=1):
+            called, true = predicted == number, truth == number
+            for name, correct in CORRECTIONS.items():
+                after = correct(called)
+                total = np.count_nonzero(after) + np.count_nonzero(true)
+                if total:
+                    found[name].append(2 * np.count_nonzero(after & true) / total)
+
+    def best(self) -> tuple[str, ...]:
+        """Return a name out of `CORRECTIONS` for each class; "none" unless another one is better."""
+        return tuple(
+            _best({name: float(np.mean(values or [0.0])) for name, values in each.items()}) for each in self._dice
+        )
+
+
+def _best(means: Mapping[str, float]) -> str:
+    best = max(means, key=lambda name: means[name])
+    return best if means[best] > means["none"] + 1e-6 else "none"

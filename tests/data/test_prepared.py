@@ -1,0 +1,142 @@
+"""Prepared cases: made once, shared, whole, bounded."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from masked_files import OBLIQUE, make_nnunet, save_nifti, volume
+
+from fiducial.data import prepared as module
+from fiducial.data.nnunet_raw import NnunetRaw
+from fiducial.data.preparation import Preparation
+from fiducial.data.prepared import PreparedCases
+from fiducial.data.sample import Sample
+from fiducial.errors import InputError
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> NnunetRaw:
+    return NnunetRaw(root=make_nnunet(tmp_path / "raw"), cache=tmp_path / "cache")
+
+
+class Counting(Preparation):
+    """A preparation that counts its calls."""
+
+    calls = 0
+
+    def __call__(self, sample: Sample) -> Sample:
+        type(self).calls += 1
+        return super().__call__(sample)
+
+
+@pytest.fixture(autouse=True)
+def _from_zero() -> None:
+    Counting.calls = 0
+
+
+def folders(tmp_path: Path) -> list[Path]:
+    return [entry for entry in (tmp_path / "cache" / "prepared").iterdir() if entry.is_dir()]
+
+
+def test_a_case_is_prepared_once_and_is_what_was_prepared(source: NnunetRaw, tmp_path: Path) -> None:
+    prepare = Counting(intensity="zscore")
+    cases = PreparedCases(source, prepare)
+    first, again = cases[2], PreparedCases(source, Counting(intensity="zscore"))[2]
+    assert Counting.calls == 1
+    expected = Preparation(intensity="zscore")(source.sample(2))
+    for found in (first, again):
+        np.testing.assert_array_equal(found.image, expected.image)
+        np.testing.assert_array_equal(found.mask, expected.mask)
+        np.testing.assert_allclose(found.affine, expected.affine)
+    assert isinstance(first.image, np.memmap)
+    assert len(folders(tmp_path)) == 1
+
+
+def test_other_options_and_other_content_are_prepared_anew(source: NnunetRaw, tmp_path: Path) -> None:
+    PreparedCases(source, Counting(intensity="zscore"))[0]
+    PreparedCases(source, Counting(intensity="minmax"))[0]
+    assert Counting.calls == 2
+    save_nifti(tmp_path / "raw" / "imagesTr" / "case0_0000.nii.gz", volume(77)[0] + 5, OBLIQUE)
+    changed = PreparedCases(source, Counting(intensity="zscore"))[0]
+    assert Counting.calls == 3
+    np.testing.assert_array_equal(changed.image, Preparation(intensity="zscore")(source.sample(0)).image)
+
+
+def test_a_process_killed_in_writing_leaves_nothing_that_is_taken(
+    source: NnunetRaw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        PreparedCases(source, Preparation())[0]
+    monkeypatch.undo()
+    assert folders(tmp_path) == []
+    assert PreparedCases(source, Preparation())[0].size == (12, 10, 8)
+
+
+def test_room_on_disk_is_bounded_and_the_latest_stay(source: NnunetRaw, tmp_path: Path) -> None:
+    one = PreparedCases(source)[0]
+    assert one.mask is not None
+    size = one.image.nbytes + one.mask.nbytes
+    cases = PreparedCases(source, Counting(), limit_gib=2.6 * size / 2**30)
+    for row in (0, 1, 2, 3):
+        np.testing.assert_array_equal(cases[row].mask, Preparation()(source.sample(row)).mask)
+    assert sum(file.stat().st_size for folder in folders(tmp_path) for file in folder.iterdir()) <= 2.6 * size
+    assert Counting.calls == 4
+    PreparedCases(source, Counting())[3]
+    assert Counting.calls == 4  # the latest is still there
+    assert float(cases[0].image.sum()) == pytest.approx(float(Preparation()(source.sample(0)).image.sum()))
+
+
+def test_a_case_larger_than_the_room_is_named(source: NnunetRaw) -> None:
+    with pytest.raises(InputError, match=r"cache_limit_gib"):
+        PreparedCases(source, limit_gib=1e-9)[0]
+
+
+def _sum(cases: PreparedCases, queue: object) -> None:
+    queue.put(float(cases[1].image.sum()))  # type: ignore[attr-defined]
+
+
+def test_processes_that_prepare_together_agree(source: NnunetRaw, tmp_path: Path) -> None:
+    cases, context = PreparedCases(source), multiprocessing.get_context("fork")
+    queue = context.Queue()
+    workers = [context.Process(target=_sum, args=(cases, queue)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    found = {queue.get(timeout=60) for _ in workers}
+    for worker in workers:
+        worker.join(timeout=60)
+        assert worker.exitcode == 0
+    assert found == {float(source.sample(1).image.sum())}
+    assert len(folders(tmp_path)) == 1
+
+
+def test_workers_take_no_pixels_along(source: NnunetRaw) -> None:
+    cases = PreparedCases(source)
+    _ = cases[0]
+    one = len(pickle.dumps(cases))
+    _ = cases[1], cases[2], cases[3]
+    assert len(pickle.dumps(cases)) == one < cases[0].image.nbytes
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(cases))[0].image, cases[0].image)
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    source = NnunetRaw(root=make_nnunet(tmp_path / "raw", 3), cache=tmp_path / "cache")
+    with pytest.raises(InputError, match="cache_dir"):
+        PreparedCases(source)[0]
+
+
+def test_pixels_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    root = make_nnunet(tmp_path / "raw", 3)
+    image = volume(0)[0].astype(np.float32)
+    image[0, 0, 0] = np.nan
+    save_nifti(root / "imagesTr" / "case1_0000.nii.gz", image, OBLIQUE)
+    with pytest.raises(InputError, match="case case1: 1 of"):
+        PreparedCases(NnunetRaw(root=root))[1]
