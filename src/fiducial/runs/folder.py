@@ -4,7 +4,9 @@ config.yaml       every value of the run
 run.json          what identifies it: a hash of its settings, the options picked, the command
 checkpoints/      last, previous, best
 tracking/         journal of everything that was tracked
-predictions.csv   what it predicted for each test case
+predictions.csv   what it predicted for each test case; or, of masks:
+case_scores.csv   the scores of each test case
+predictions/      its mask
 scores.json       test scores with intervals
 figures/          pictures
 profile/          of debug=profile: trace and operators of training steps
