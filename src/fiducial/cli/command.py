@@ -16,6 +16,7 @@ VERBS = {
     "evaluate": "score a run's checkpoint again, also on other data",
     "predict": "apply a run's network to image files",
     "compare": "put settings beside each other on the same cases: intervals, paired tests, verdicts",
+    "import-dicom": "turn DICOM studies into cases, de-identified",
     "ui": "look at runs in the browser",
     "doctor": "check the installation, the tracking database and interrupted runs",
     "options": "list the groups and their options",
@@ -61,7 +62,7 @@ def run(verb: str, arguments: Sequence[str]) -> int:
     """Run one verb; return its exit code."""
     if verb not in VERBS:
         raise InputError(f"there is no verb {verb!r}{nearest(verb, VERBS)} (verbs: {', '.join(VERBS)})")
-    module = import_module(f"fiducial.cli.{verb}")
+    module = import_module(f"fiducial.cli.{verb.replace('-', '_')}")
     parser = argparse.ArgumentParser(
         prog=f"fiducial {verb}",
         description=module.__doc__,
@@ -76,7 +77,7 @@ def run(verb: str, arguments: Sequence[str]) -> int:
 
 def overview() -> str:
     """Return what `fiducial --help` prints."""
-    verbs = "\n".join(f"  {name:<12}{text}" for name, text in VERBS.items())
+    verbs = "\n".join(f"  {name:<14}{text}" for name, text in VERBS.items())
     return (
         "usage: fiducial VERB …\n\n"
         "One composed configuration into one tracked, reproducible medical-imaging experiment.\n\n"
