@@ -43,7 +43,7 @@ def _arguments(verb: str, given: Sequence[str], word: str) -> Iterator[str]:
         yield from (f"{flag} " for flag in flags)
     elif verb == "compare" or (verb in ("evaluate", "predict") and not _positional(given, flags)):
         yield from _runs(Path(_value_of("--outputs", given) or "outputs"))
-    elif verb in ("train", "evaluate"):
+    elif verb in ("train", "evaluate", "inspect"):
         groups = Groups.find(_value_of("--config-dir", given))
         yield from _values(word, given, groups) if "=" in word else _keys(word, given, groups)
     elif verb in ("options", "completion"):

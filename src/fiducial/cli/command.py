@@ -15,6 +15,7 @@ VERBS = {
     "train": "fit, test and track a run; many with -m",
     "evaluate": "score a run's checkpoint again, also on other data",
     "predict": "apply a run's network to image files",
+    "inspect": "look at a data set: counts, sizes, corrupt files, duplicates, leaks between splits",
     "compare": "put settings beside each other on the same cases: intervals, paired tests, verdicts",
     "import-dicom": "turn DICOM studies into cases, de-identified",
     "ui": "look at runs in the browser",

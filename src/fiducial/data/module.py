@@ -24,6 +24,7 @@ from fiducial.data.leakage import (
     check_allowed,
     find_twins,
     in_lots,
+    kinds,
     leaks,
     refuse,
 )
@@ -127,6 +128,7 @@ class DataModule(pl.LightningDataModule):
         self.fold, self.num_folds, self.splits, self.leave_out = fold, num_folds, splits, leave_out
         self.allow, self.checks_all = check_allowed(allow), check == "full"
         self.leaks: dict[str, list[str]] | None = None  # what was found and allowed; None before it was looked for
+        self.looked_for = "nothing"  # in the images: or equal ones, or equal and near ones
         self.spec = source.spec
         self.batch_size, self.sampling, self.num_workers = batch_size, sampling, num_workers
         self.mean, self.std = _per_channel(mean, self.spec.channels), _per_channel(std, self.spec.channels)
@@ -156,12 +158,15 @@ class DataModule(pl.LightningDataModule):
         """Return what the splits share, as far as it can be told quickly or is asked for."""
         pixels = self.dataset.pixels if isinstance(self.dataset, CaseDataset) else None
         values = len(self.cases) * self.spec.channels * math.prod(self.spec.size)
-        images: Iterable[NDArray[Any]] = ()
+        near = self.checks_all or len(self.cases) <= NEAR_LIMIT
+        images: Iterable[NDArray[Any]] | None = None
         if pixels is not None:
             images = in_lots(pixels)
         elif self.checks_all or values <= VALUES_LIMIT:
             images = (self._image(row)[None] for row in range(len(self.cases)))
-        return leaks(self.cases, find_twins(images, near=self.checks_all or len(self.cases) <= NEAR_LIMIT))
+        if images is not None:
+            self.looked_for = "exact and near duplicates" if near else "exact duplicates"
+        return leaks(self.cases, find_twins(images or (), kinds(self.cases), near=near))
 
     def _image(self, row: int) -> NDArray[Any]:
         return self.prepared[row].image if isinstance(self.dataset, WholeDataset) else np.asarray(self.source.read(row))

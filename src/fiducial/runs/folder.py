@@ -32,7 +32,7 @@ from fiducial.errors import InputError
 from fiducial.tracking.liveness import write_whole
 
 CONFIG, RECORD, SCORES, PREDICTIONS = "config.yaml", "run.json", "scores.json", "predictions.csv"
-CHECKPOINTS, FIGURES, PROFILE = "checkpoints", "figures", "profile"
+CHECKPOINTS, FIGURES, PROFILE, SPLITS = "checkpoints", "figures", "profile", "splits.csv"
 
 
 @dataclass(frozen=True)

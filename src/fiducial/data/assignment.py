@@ -1,0 +1,57 @@
+"""Which split each case is in: as the source has it, or as the configuration changes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from fiducial.data.source import Cases, Source
+from fiducial.data.split_file import from_file
+from fiducial.data.splits import with_fold
+from fiducial.errors import InputError, nearest
+
+
+def assigned(
+    source: Source,
+    *,
+    splits: str | Path | None = None,
+    leave_out: str | None = None,
+    fold: int | None = None,
+    num_folds: int = 5,
+) -> Cases:
+    """Return a source's cases with their splits.
+
+    Args:
+        source: of the cases.
+        splits: a file that gives the splits, see `from_file`; the source's own if empty.
+        leave_out: site whose cases are tested, all others being divided into folds.
+        fold: that validates, of the cases that are not tested; with `leave_out` 0 if empty.
+        num_folds: into which these are divided, by subject.
+
+    Raises:
+        InputError: the options exclude each other, or the file, site or fold cannot be used.
+    """
+    if splits is not None and leave_out is not None:
+        raise InputError("data.splits and data.leave_out both say what is tested: give one of them")
+    cases = source.cases
+    if splits is not None:
+        cases = from_file(cases, Path(splits))
+    if leave_out is not None:
+        cases = _without(source, str(leave_out))
+        fold = 0 if fold is None else fold
+    return cases if fold is None else with_fold(cases, fold, num_folds)
+
+
+def _without(source: Source, site: str) -> Cases:
+    """Return cases of which those of one site are tested and all others train."""
+    import numpy as np
+
+    sites = source.sites
+    if sites is None:
+        raise InputError(f"data.leave_out={site} needs to know sites: data=table with a column `site`")
+    known = sorted(set(sites.tolist()))
+    if site not in known:
+        raise InputError(f"data.leave_out: there is no site {site!r}{nearest(site, known)} (sites: {', '.join(known)})")
+    if len(known) == 1:
+        raise InputError(f"data.leave_out={site}: all cases are from this site, none is left to train on")
+    return replace(source.cases, split=np.where(sites == site, "test", "train"))

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fiducial.cli.command import main
+from fiducial.config import compose
+from fiducial.data.phantom import Phantom
+from fiducial.reports.inspection.content import Inspection
+from fiducial.runs.inspect import inspect
+
+
+def write_table(folder: Path) -> Path:
+    """Write thirty images of two hospitals; one is truncated, one empty, one a copy, one blank."""
+    pixels = Phantom(num_subjects=30, images_per_subject=1, size=[32, 32]).pixels()
+    assert pixels is not None
+    lines = [["path", "label", "subject", "split"]]
+    for number, image in enumerate(pixels[:, 0]):
+        Image.fromarray(image).save(folder / f"{number:02d}.png")
+        lines.append(
+            [f"{number:02d}.png", ("<ill>", "well")[number % 2], f"s{number}", ("train", "val", "test")[number % 3]]
+        )
+    (folder / "29.png").write_bytes((folder / "04.png").read_bytes())
+    (folder / "05.png").write_bytes((folder / "05.png").read_bytes()[:200])
+    (folder / "06.png").write_bytes(b"")
+    Image.new("L", (40, 32), 9).save(folder / "07.png")
+    with (folder / "cases.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(lines)
+    return folder / "cases.csv"
+
+
+def inspected(*overrides: str, pictures: bool = False) -> Inspection:
+    composed = compose(overrides)
+    return inspect(composed.cfg, composed.choices["data"], pictures=pictures)
+
+
+def test_corrupt_files_are_named_and_the_rest_is_told(tmp_path: Path) -> None:
+    seen = inspected("data=table", f"data.source.path={write_table(tmp_path)}", f"outputs={tmp_path}")
+    found = {finding.title: finding for finding in seen.findings}
+    corrupt = found["images that cannot be read"]
+    assert [item.split(":")[0] for item in corrupt.items] == ["case 05.png", "case 06.png"]
+    assert corrupt.stops
+    copied, contrary = found["equal images in different splits"], found["equal images with different labels"]
+    assert (copied.items, copied.name) == (["04.png (val) = 29.png (test)"], "exact_duplicates")
+    assert (contrary.items, contrary.name) == (["04.png (label 0) = 29.png (label 1)"], "conflicting_labels")
+    assert found["blank images"].items == ["07.png"]
+    assert not found["blank images"].stops
+
+
+def test_counts_sizes_and_intensities_are_those_of_the_files(tmp_path: Path) -> None:
+    seen = inspected("data=table", f"data.source.path={write_table(tmp_path)}", f"outputs={tmp_path}")
+    sheets = {sheet.title: sheet for sheet in seen.sheets}
+    assert [row[:3] for row in sheets["Splits"].rows] == [
+        ["train", "10", "10"],
+        ["val", "10", "10"],
+        ["test", "10", "10"],
+        ["all", "30", "30"],
+    ]
+    assert sheets["Sizes"].rows == [("32 × 32", "27"), ("32 × 40", "1")]
+    (row,) = sheets["Intensities"].rows
+    whole = [n for n in range(30) if n not in (5, 6)]
+    images = [np.asarray(Image.open(tmp_path / f"{n:02d}.png").resize((32, 32))) for n in whole]
+    assert float(row[1]) == min(image.min() for image in images)
+    assert float(row[5]) == max(image.max() for image in images)
+    assert float(row[6]) == pytest.approx(np.mean(images), rel=0.02)
+
+
+def test_spacing_and_pixels_of_classes_of_volumes(tmp_path: Path) -> None:
+    options = ("data.source.num_subjects=6", "data.source.size=[8,16,16]", "data.source.spacing=[3,1,1]")
+    seen = inspected("data=phantom_segmentation_3d", *options, f"outputs={tmp_path}", pictures=True)
+    sheets = {sheet.title: sheet for sheet in seen.sheets}
+    assert sheets["Spacing"].rows == [("3 × 1 × 1", "6")]
+    whole = sheets["Splits"].rows[-1]
+    shares = [float(cell.split("%")[0]) for cell in whole[3:]]
+    assert sum(shares) == pytest.approx(100, abs=0.05)
+    (strip,) = seen.montage
+    assert len(strip[1]) == 6
+
+
+def test_the_page_is_whole_escaped_and_needs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = f"data.source.path={write_table(tmp_path)}"
+    with pytest.raises(SystemExit) as ended:
+        main(["inspect", "data=table", source, f"outputs={tmp_path}", "--html", str(tmp_path / "page.html")])
+    assert ended.value.code == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "&lt;ill&gt;" in page
+    assert "<ill>" not in page
+    for outside in ("http:", "https:", "<script", "<link", "url("):
+        assert outside not in page
+    assert page.count("<figure") == page.count('src="data:image/png;base64,') > 10
+    said = capsys.readouterr().out
+    assert "images that cannot be read: 2" in said
+    assert "06.png: the image file is empty" in said.replace("\n", " ")
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["inspect", "--html", "/none/such/page.html"])
+    assert ended.value.code == 1
+    assert "there is no folder /none/such" in capsys.readouterr().err
+
+
+def test_what_is_allowed_is_told_as_allowed(tmp_path: Path) -> None:
+    options = "data=table", f"data.source.path={write_table(tmp_path)}", f"outputs={tmp_path}"
+    seen = inspected(*options, "data.allow=[exact_duplicates]")
+    stops = {finding.title: finding.stops for finding in seen.findings}
+    assert stops["equal images in different splits (allowed by data.allow)"] is False
+    assert stops["equal images with different labels"] is True
