@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from fiducial.data.dicom.guard import refuse_identifiers
 from fiducial.data.files import FileSource
 from fiducial.data.source import SPLITS, Cases, Spec, Target
 from fiducial.data.splits import by_subject, check_fractions
@@ -37,7 +36,6 @@ class Table(FileSource):
         fractions: share of subjects in train, val and test, where there is no column.
         seed: of the draw.
         modality: as a person would say it.
-        allow_identifiers: keep subjects and paths that are a patient's id or name in the table's DICOM files.
         **options: see `FileSource`: size, channels, policy, intensity, cache, pack.
 
     Raises:
@@ -58,11 +56,9 @@ class Table(FileSource):
         fractions: Sequence[float] = (0.6, 0.2, 0.2),
         seed: int = 0,
         modality: str = "",
-        allow_identifiers: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.allow_identifiers = allow_identifiers
         self.path = Path(path).expanduser()
         self.path_column, self.subject_column, self.split_column = path_column, subject_column, split_column
         self.site_column = site_column
@@ -180,8 +176,6 @@ class Table(FileSource):
         subject = case = np.array([row[self.path_column] for row in self.rows])
         if self.subject_column in self.rows[0]:
             subject = np.array([self._subject(line, row) for line, row in self._lines])
-        if not self.allow_identifiers:
-            refuse_identifiers(self.files, case.tolist(), subject.tolist())
         label = self._numbers()
         if self.split_column in self.rows[0]:
             split = np.array([self._split(line, row) for line, row in self._lines])
