@@ -43,7 +43,7 @@ class Site:
     runs: dict[str, str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """Return an outputs folder, and the runs in it: an older one elsewhere, and a sweep over learning rates."""
     outputs = tmp_path_factory.mktemp("browser") / "outputs"
@@ -74,7 +74,7 @@ def _log(run: Run, settings: dict[str, str]) -> None:
     run.log_file(picture, "figures")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(runs: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Serve the runs as a user does, and wait until the server is healthy."""
     outputs, ids = runs
@@ -110,7 +110,7 @@ def _wait(address: str, server: subprocess.Popen[bytes], printed: Path, seconds:
     raise AssertionError(f"the server did not start:\n{printed.read_text()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> tuple[str, str]:
     """Return the browser and its driver; on CI it is an error if they are missing."""
     found = shutil.which("chromium"), shutil.which("chromedriver")
@@ -121,7 +121,7 @@ def chromium() -> tuple[str, str]:
     return found[0], found[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """A window of its own, so wide that no column of a table is out of sight, where it would not be drawn."""
     options = ChromeOptions()
