@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import signal
 import sqlite3
@@ -81,7 +82,7 @@ def test_a_job_that_ends_badly_costs_that_job_alone(tmp_path: Path) -> None:
         "mine",
         "loss=misbehave",
         "loss.how=hang,raise,exit,kill,fine",
-        "launcher.silent_minutes=0.4",
+        "launcher.silent_minutes=0.3",
     ]
     said = finish(tmp_path, *sweep, code=1)
     assert "4 of 5 runs failed" in said
@@ -155,3 +156,18 @@ def test_a_server_that_is_down_costs_nothing_and_gets_it_all_later(tmp_path: Pat
     assert not (tmp_path / "outputs" / "mlflow.db").exists()
     assert len(list((tmp_path / "outputs" / "active").glob("*.json"))) == 3
     assert "nothing to run" in finish(tmp_path, *down, code=0)
+
+
+def test_a_full_disk_costs_what_could_not_be_written_and_nothing_twice(tmp_path: Path) -> None:
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, resource.RLIM_INFINITY))
+
+    full = subprocess.run(
+        command("seed=0,1"), cwd=tmp_path, capture_output=True, text=True, timeout=150, preexec_fn=small_disk
+    )
+    assert full.returncode == 1, full.stdout + full.stderr
+    assert "2 of 2 runs failed" in full.stderr
+    assert "could not be written" in full.stderr
+    finish(tmp_path, "seed=0,1", code=0)
+    assert statuses(tmp_path) == dict.fromkeys(["2 seeds", "seed=0", "seed=1"], "FINISHED")
+    assert len(list((tmp_path / "outputs" / "runs").glob("*/*"))) == 2

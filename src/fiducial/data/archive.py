@@ -31,8 +31,7 @@ def _extract(archive: Path, target: Path) -> None:
     aside = target.with_name(f"{target.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(aside, filter=_plain)
+        extract(archive, aside)
         inner = [entry for entry in aside.iterdir() if entry.is_dir()]
         if len(inner) != 1:
             raise InputError(f"{archive}: expected one folder, found {len(inner)}")
@@ -41,8 +40,31 @@ def _extract(archive: Path, target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _plain(member: tarfile.TarInfo, target: str) -> tarfile.TarInfo | None:
-    """Let through files and folders that stay within the target; what a Mac leaves beside each file is left out."""
+def extract(archive: Path, folder: Path) -> None:
+    """Write an archive's files into a folder; what a Mac leaves beside each file is left out.
+
+    Written here, because the filters of `tarfile` are missing from Python before 3.11.4.
+
+    Raises:
+        tarfile.TarError: a member is a link or a device, or would lie outside the folder.
+    """
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            target = _inside(member, folder.resolve())
+            if member.isdir():
+                target.mkdir(parents=True, exist_ok=True)
+            elif not target.name.startswith("._"):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                content = tar.extractfile(member)
+                assert content is not None, "a file"
+                with content, target.open("wb") as file:
+                    shutil.copyfileobj(content, file)
+
+
+def _inside(member: tarfile.TarInfo, folder: Path) -> Path:
     if not (member.isfile() or member.isdir()):
         raise tarfile.TarError(f"{member.name} is neither a file nor a folder")
-    return None if Path(member.name).name.startswith("._") else tarfile.data_filter(member, target)
+    target = (folder / member.name).resolve()
+    if not target.is_relative_to(folder):
+        raise tarfile.TarError(f"{member.name} would lie outside of the archive's folder")
+    return target

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fiducial.data.archive import extract
 from fiducial.data.download import fetch, known_hashes
 from fiducial.data.files import FileSource
 from fiducial.data.source import Cases, Spec
@@ -135,19 +136,11 @@ def _unpack(archive: Path, target: Path) -> None:
         raise InputError(f"{archive}: cannot be unpacked into {target}: {error}") from error
 
 
-def _plain(member: tarfile.TarInfo, target: str) -> tarfile.TarInfo | None:
-    """Let through files and folders that stay within the target."""
-    if not (member.isfile() or member.isdir()):
-        raise tarfile.TarError(f"{member.name} is neither a file nor a folder")
-    return tarfile.data_filter(member, target)
-
-
 def _extract(archive: Path, target: Path) -> None:
     aside = target.with_name(f"{target.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(aside, filter=_plain)
+        extract(archive, aside)
         inner = next((folder for folder in (aside / "MedNIST", aside) if (folder / CLASSES[0]).is_dir()), None)
         if inner is None:
             raise InputError(f"{archive}: expected the folders {', '.join(CLASSES)}, found none")
