@@ -5,16 +5,31 @@ from __future__ import annotations
 import shutil
 import tarfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from fiducial.errors import InputError
 
 
-def unpack(archive: Path, target: Path) -> None:
-    """Unpack a tar archive's one folder as `target`, whole or not at all; processes that ask together wait.
+def only_folder(folder: Path) -> Path | None:
+    """Return the one folder inside a folder, or None."""
+    inner = [entry for entry in folder.iterdir() if entry.is_dir()]
+    return inner[0] if len(inner) == 1 else None
+
+
+def unpack(
+    archive: Path, target: Path, inner: Callable[[Path], Path | None] = only_folder, expected: str = "one folder"
+) -> None:
+    """Unpack a folder of a tar archive as `target`, whole or not at all; processes that ask together wait.
+
+    Args:
+        archive: the file.
+        target: the folder to be made.
+        inner: finds in what was unpacked the folder that is wanted.
+        expected: what that is, in words.
 
     Raises:
-        InputError: the archive is damaged, holds a path that leads outside, or there is no room.
+        InputError: the archive is damaged, lacks what is wanted, holds a path that leads outside, or there is no room.
     """
     from filelock import FileLock
 
@@ -22,25 +37,24 @@ def unpack(archive: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock"):
             if not target.is_dir():
-                _extract(archive, target)
+                _take(archive, target, inner, expected)
     except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
         raise InputError(f"{archive}: cannot be unpacked into {target}: {error}") from error
 
 
-def _extract(archive: Path, target: Path) -> None:
+def _take(archive: Path, target: Path, inner: Callable[[Path], Path | None], expected: str) -> None:
     aside = target.with_name(f"{target.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        extract(archive, aside)
-        inner = [entry for entry in aside.iterdir() if entry.is_dir()]
-        if len(inner) != 1:
-            raise InputError(f"{archive}: expected one folder, found {len(inner)}")
-        inner[0].replace(target)
+        _extract(archive, aside)
+        if (found := inner(aside)) is None:
+            raise InputError(f"{archive}: expected {expected}, found none")
+        found.replace(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def extract(archive: Path, folder: Path) -> None:
+def _extract(archive: Path, folder: Path) -> None:
     """Write an archive's files into a folder; what a Mac leaves beside each file is left out.
 
     Written here, because the filters of `tarfile` are missing from Python before 3.11.4.

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tarfile
-import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fiducial.data.archive import extract
+from fiducial.data.archive import unpack
 from fiducial.data.download import fetch, known_hashes
 from fiducial.data.files import FileSource
 from fiducial.data.source import Cases, Spec
@@ -74,7 +71,7 @@ class MedNIST(FileSource):
         assert self.cache is not None
         unpacked = self.cache / "MedNIST"
         if not unpacked.is_dir():
-            _unpack(self._archive, unpacked)
+            unpack(self._archive, unpacked, _with_classes, f"the folders {', '.join(CLASSES)}")
         return unpacked
 
     @property
@@ -123,27 +120,5 @@ def _jpegs(folder: Path) -> list[str]:
         return [entry.path for entry in entries if entry.name.lower().endswith((".jpeg", ".jpg"))]
 
 
-def _unpack(archive: Path, target: Path) -> None:
-    """Unpack into a folder aside, trusting no path in the archive, and rename it."""
-    from filelock import FileLock
-
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):
-            if not target.is_dir():
-                _extract(archive, target)
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        raise InputError(f"{archive}: cannot be unpacked into {target}: {error}") from error
-
-
-def _extract(archive: Path, target: Path) -> None:
-    aside = target.with_name(f"{target.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        extract(archive, aside)
-        inner = next((folder for folder in (aside / "MedNIST", aside) if (folder / CLASSES[0]).is_dir()), None)
-        if inner is None:
-            raise InputError(f"{archive}: expected the folders {', '.join(CLASSES)}, found none")
-        inner.replace(target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+def _with_classes(folder: Path) -> Path | None:
+    return next((place for place in (folder / "MedNIST", folder) if (place / CLASSES[0]).is_dir()), None)
