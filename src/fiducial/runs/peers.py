@@ -78,11 +78,14 @@ class Peer:
 def peers(hardware: Hardware, out: Path) -> Iterator[None]:
     """Run processes 1, 2, … of a run while process 0, this one, is inside the block.
 
+    Where a launcher has started them all, only the end is waited for.
+
     Raises:
         InputError: one of them ended with an error.
     """
     if not hardware.starts_processes:
         yield
+        _leave_group()
         return
     environment = {
         "MASTER_ADDR": "127.0.0.1",
@@ -115,8 +118,13 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        _leave_group()
+
+
+def _leave_group() -> None:
+    """End the threads by which processes talk: one still running when Python ends can take the process down."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager
@@ -179,6 +187,7 @@ def join(out: Path, words: int | None = None) -> None:
         os.write(words, READY)
     task, trainer = fit(cfg, out, hardware, data, NullRun(out))
     test(cfg, out, task, trainer, data)
+    _leave_group()
 
 
 def _main(out: Path, words: int) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from fiducial.reports.figures.style import BLUE, GREY, VERMILLION, styled
+from fiducial.reports.figures.style import BLUE, GREY, VERMILLION, Room, panels, styled
 
 Points = Sequence[tuple[int, float]]
 STAGES = {"train": BLUE, "val": VERMILLION}
@@ -35,9 +35,9 @@ def learning_curves(
     chosen = list(metrics) if metrics is not None else _choose(history, objective)
     columns = min(len(chosen), 3)
     rows = math.ceil(len(chosen) / columns)
-    figure = Figure(figsize=(3.5 * columns + 0.5, 3.0 * rows + 0.3), layout="constrained")
-    for position, metric in enumerate(chosen, start=1):
-        axes = figure.add_subplot(rows, columns, position)
+    figure, grid = panels([2.2] * rows, [2.8] * columns, Room(left=0.65, right=0.15, top=0.4, bottom=0.55))
+    for position, metric in enumerate(chosen):
+        axes = figure.add_subplot(grid[divmod(position, columns)])
         _panel(axes, metric, history, selected_epoch, objective)
     return figure
 
@@ -62,6 +62,9 @@ def _panel(axes: Axes, metric: str, history: Mapping[str, Points], selected_epoc
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if metric == "lr":
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     elif axes.get_legend_handles_labels()[0]:
         axes.legend()
 

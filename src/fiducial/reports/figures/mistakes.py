@@ -16,6 +16,7 @@ from fiducial.reports.figures.style import GREY, VERMILLION, short, styled
 from fiducial.statistics import predicted_labels
 
 COLUMNS = 6
+TILE, GAP, ABOVE, BELOW, HEAD, MARGIN = 1.6, 0.14, 0.42, 0.26, 0.4, 0.1  # inches
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,19 @@ def worst_mistakes(
     if not mistakes:
         return _no_mistakes(num_cases)
     rows = math.ceil(len(mistakes) / COLUMNS)
-    figure = Figure(figsize=(10.6, 2.45 * rows + 0.55), layout="constrained")
+    width = 2 * MARGIN + COLUMNS * (TILE + GAP) - GAP
+    height = HEAD + rows * (ABOVE + TILE + BELOW)
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1))  # one for all tiles, in inches from the upper left: many are slow to draw
+    axes.set_axis_off()
     low, high = _window(images)
-    figure.suptitle(_headline(images, len(mistakes), num_cases, low, high), fontsize=11, x=0.01, ha="left")
-    for position, (image, mistake, case) in enumerate(zip(images, mistakes, cases, strict=True), start=1):
-        _tile(figure.add_subplot(rows, COLUMNS, position), image, mistake, case, low, high)
+    axes.text(MARGIN, HEAD / 2, _headline(images, len(mistakes), num_cases, low, high), fontsize=11, va="center")
+    for position, (image, mistake, case) in enumerate(zip(images, mistakes, cases, strict=True)):
+        row, column = divmod(position, COLUMNS)
+        left, top = MARGIN + column * (TILE + GAP), HEAD + row * (ABOVE + TILE + BELOW) + ABOVE
+        _tile(axes, left, top, image, mistake, case, (low, high))
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
     return figure
 
 
@@ -96,14 +105,25 @@ def _no_mistakes(num_cases: int) -> Figure:
     return figure
 
 
-def _tile(axes: Axes, image: NDArray[Any], mistake: Mistake, case: str, low: float, high: float) -> None:
-    shown = (_plane(image).astype(np.float32) - low) / max(high - low, 1e-6)
-    axes.imshow(np.clip(shown, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_axis_off()
-    axes.set_title(f"true: {short(mistake.true, 20)}", fontsize=9, fontweight="normal", pad=17)
+def _tile(
+    axes: Axes,
+    left: float,
+    top: float,
+    image: NDArray[Any],
+    mistake: Mistake,
+    case: str,
+    window: tuple[float, float],
+) -> None:
+    low, high = window
+    shown = np.clip((_plane(image).astype(np.float32) - low) / max(high - low, 1e-6), 0, 1)
+    scale = TILE / max(shown.shape[:2])
+    right, bottom = left + scale * shown.shape[1], top + scale * shown.shape[0]
+    extent = (left, right, bottom, top)
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent, aspect="auto")
+    axes.text(left, top - 0.23, f"true: {short(mistake.true, 20)}", fontsize=9, va="bottom")
     called = f"{short(mistake.predicted, 18)} {mistake.probability:.2f}"
-    axes.text(0, 1.03, called, transform=axes.transAxes, fontsize=9, color=VERMILLION, va="bottom")
-    axes.text(0, -0.03, _middle_cut(case, 24), transform=axes.transAxes, fontsize=8, color=GREY, va="top")
+    axes.text(left, top - 0.04, called, fontsize=9, color=VERMILLION, va="bottom")
+    axes.text(left, bottom + 0.04, _middle_cut(case, 24), fontsize=8, color=GREY, va="top")
 
 
 def _plane(image: NDArray[Any]) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType
 from numpy.typing import ArrayLike, NDArray
 
-from fiducial.reports.figures.style import BLUE, GREY, LINES, short, styled, with_bounds
+from fiducial.reports.figures.style import BLUE, GREY, LINES, Room, panels, short, styled, with_bounds
 from fiducial.statistics import Interval, bootstrap
 
 
@@ -71,9 +71,8 @@ def _class_intervals(
 
 
 def _draw(curves: Sequence[_Curve], intervals: Mapping[str, Interval], num_cases: int) -> Figure:
-    legend_height = 0.25 * len(curves) + 0.45
-    figure = Figure(figsize=(10, 5.1 + legend_height), layout="constrained")
-    grid = figure.add_gridspec(2, 2, height_ratios=[5.1, legend_height])
+    room = Room(left=0.7, right=0.2, top=0.4, bottom=0.55)
+    figure, grid = panels([4.1], [4.1, 4.1], room, below=0.22 * len(curves) + 0.4)
     roc, precision_recall = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
     for curve, (colour, line) in zip(curves, LINES, strict=False):
         if 0 < curve.truth.sum() < num_cases:
@@ -85,7 +84,7 @@ def _draw(curves: Sequence[_Curve], intervals: Mapping[str, Interval], num_cases
     _frame(roc, "1 - specificity", "sensitivity (recall)", f"ROC: {mean}AUC {with_bounds(intervals['auroc'])}")
     area = with_bounds(intervals["average_precision"])
     _frame(precision_recall, "recall", "precision", f"Precision-recall: {mean}AP {area}")
-    _legend(figure.add_subplot(grid[1, :]), curves, num_cases)
+    _legend(figure, curves, num_cases)
     return figure
 
 
@@ -114,8 +113,7 @@ def _frame(axes: Axes, x: str, y: str, title: str) -> None:
     axes.set_title(title)
 
 
-def _legend(axes: Axes, curves: Sequence[_Curve], num_cases: int) -> None:
-    axes.set_axis_off()
+def _legend(figure: Figure, curves: Sequence[_Curve], num_cases: int) -> None:
     handles, texts = [], []
     for curve, (colour, line) in zip(curves, LINES, strict=False):
         handles.append(Line2D([], [], color=colour, linestyle=line))
@@ -128,4 +126,4 @@ def _legend(axes: Axes, curves: Sequence[_Curve], num_cases: int) -> None:
         texts.append(f"{short(curve.name)}   {areas}   n = {num:,} of {num_cases:,}")
     handles.append(Line2D([], [], color=GREY, linestyle=(0, (1, 2)), linewidth=1))
     texts.append("chance; in precision-recall the share of the class   [95 % interval over subjects]")
-    axes.legend(handles, texts, loc="upper center", handlelength=2.6)
+    figure.legend(handles, texts, loc="lower center", handlelength=2.6)

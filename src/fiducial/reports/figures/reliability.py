@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from fiducial.reports.figures.style import BLUE, GREY, VERMILLION, short, styled, with_bounds
+from fiducial.reports.figures.style import BLUE, GREY, VERMILLION, Room, panels, short, styled, with_bounds
 from fiducial.statistics import NUM_BINS, Interval, predicted_labels
 
 Floats = NDArray[np.float64]
@@ -38,8 +38,10 @@ def reliability(
         intervals: of the scores, from `fiducial.statistics.bootstrap`.
     """
     confidences, outcomes = _pairs(np.asarray(probabilities, np.float64), np.asarray(labels), target)
-    figure = Figure(figsize=(7.2, 7.8), layout="constrained")
-    diagram, histogram = figure.subplots(2, 1, sharex=True, height_ratios=[3.4, 1])
+    figure, grid = panels([4.9, 1.3], [6.2], Room(left=0.8, right=0.2, top=0.4, bottom=0.4), below=0.15)
+    diagram = figure.add_subplot(grid[0])
+    histogram = figure.add_subplot(grid[1], sharex=diagram)
+    diagram.tick_params(labelbottom=False)
     _diagram(diagram, confidences, outcomes)
     diagram.set_title(f"Expected calibration error {with_bounds(intervals['calibration_error'])}")
     histogram.hist(confidences, bins=NUM_BINS, range=(0, 1), color=BLUE, rwidth=0.9)
