@@ -237,7 +237,7 @@ def test_two_processes_with_uneven_shards_give_the_scores_of_one(tmp_path: Path)
     torch.save({"probabilities": probabilities, "labels": labels}, tmp_path / "cases.pt")
     command = [sys.executable, "-c", ONE_PROCESS]
     processes = [subprocess.Popen([*command, str(rank), str(tmp_path), target]) for rank in (0, 1)]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
     whole = classification_scores(probabilities, labels, target)
     for rank in (0, 1):
         assert torch.load(tmp_path / f"{rank}.pt", weights_only=True) == whole

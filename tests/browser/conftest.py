@@ -99,7 +99,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait(address: str, server: subprocess.Popen[bytes], printed: Path, seconds: float = 90) -> None:
+def _wait(address: str, server: subprocess.Popen[bytes], printed: Path, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and server.poll() is None:
         try:

@@ -159,7 +159,7 @@ def test_process_that_dies(
     started, before = time.monotonic(), set(psutil.Process().children(recursive=True))
     with pytest.raises(InputError, match=said):
         train(override, "hardware=cpu_ddp")
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 200
     (out,) = tmp_path.glob("outputs/runs/*/*")
     assert status(out) == "FAILED"
     assert set(psutil.Process().children(recursive=True)) <= before
@@ -176,7 +176,7 @@ def command(tmp_path: Path, *overrides: str) -> list[str]:
 def started(tmp_path: Path) -> tuple[subprocess.Popen[bytes], list[psutil.Process]]:
     """Start a long run; return it once it trains, with its other processes."""
     process = subprocess.Popen([sys.executable, *command(tmp_path, "epochs=100000")], stderr=subprocess.PIPE)
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not list(tmp_path.glob("outputs/runs/*/*/checkpoints/previous.ckpt")):
         assert process.poll() is None
         assert time.monotonic() < end
@@ -199,10 +199,10 @@ def test_signals_end_all_processes(
         for child in children:
             child.send_signal(number)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=200)
     assert process.returncode == code
     assert b"Traceback" not in said
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
     (out,) = tmp_path.glob("outputs/runs/*/*")
     assert status(out) == ended
@@ -213,7 +213,7 @@ def test_torchrun(tmp_path: Path) -> None:
         subprocess.run(
             [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
              *command(tmp_path, "epochs=1", f"seed={attempt}")],
-            check=True, timeout=120,
+            check=True, timeout=300,
         )  # fmt: skip
         assert len(list(tmp_path.glob("outputs/runs/*/*/scores.json"))) == attempt
 

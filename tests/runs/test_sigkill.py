@@ -44,17 +44,16 @@ def kill_after(seconds: float, command: list[str], written: Callable[[], bool]) 
     return running
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_killed_at_random_moments_equals_uninterrupted(seed: int, tmp_path: Path) -> None:
+def test_killed_at_random_moments_equals_uninterrupted(tmp_path: Path) -> None:
     subprocess.run([*TRAIN, f"outputs={tmp_path / 'whole'}"], check=True, stdout=subprocess.DEVNULL, timeout=300)
-    moments, outputs = random.Random(seed), tmp_path / "killed"
+    moments, outputs = random.Random(0), tmp_path / "killed"
     command, kills = [*TRAIN, f"outputs={outputs}"], 0
-    for _ in range(3):
+    for _ in range(4):
         started = time.time()
         kills += kill_after(moments.uniform(0, 1.5), command, lambda since=started: fresh(outputs, since))
         (out,) = outputs.glob("runs/run/*")
         command = [*TRAIN[:4], f"resume={out}"]
-    assert kills, "no kill hit a running process"
+    assert kills >= 2, "hardly a kill hit a running process"
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=300)
     (whole,) = tmp_path.glob("whole/runs/run/*")
     for name in ("last.ckpt", "best.ckpt"):

@@ -37,7 +37,7 @@ def finish(folder: Path, *arguments: str, code: int) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=300,
         env={**os.environ, "COLUMNS": "200"},
     )
     assert done.returncode == code, done.stdout + done.stderr
@@ -65,7 +65,7 @@ def children(folder: Path) -> set[str]:
     return {name for (name,) in query(folder, named)}
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 90) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never happened"
@@ -128,7 +128,7 @@ def test_killed_and_interrupted_sweeps_go_on_and_lose_nothing(tmp_path: Path) ->
         pass
     time.sleep(1)
     stopped.send_signal(signal.SIGINT)
-    stopped.communicate(timeout=90)
+    stopped.communicate(timeout=300)
     assert stopped.returncode == 130
     assert not alive(runs)
     told = statuses(tmp_path)
@@ -163,7 +163,7 @@ def test_a_full_disk_costs_what_could_not_be_written_and_nothing_twice(tmp_path:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, resource.RLIM_INFINITY))
 
     full = subprocess.run(
-        command("seed=0,1"), cwd=tmp_path, capture_output=True, text=True, timeout=150, preexec_fn=small_disk
+        command("seed=0,1"), cwd=tmp_path, capture_output=True, text=True, timeout=300, preexec_fn=small_disk
     )
     assert full.returncode == 1, full.stdout + full.stderr
     assert "2 of 2 runs failed" in full.stderr

@@ -35,13 +35,13 @@ def interrupted(folder: Path, number: signal.Signals, *arguments: str) -> None:
     environment = os.environ | {"COLUMNS": "200"}
     with (folder / "printed").open("wb") as output:
         sweep = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, env=environment)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (found := list(folder.glob("outputs/runs/*/*/checkpoints/previous.ckpt"))):
         assert sweep.poll() is None, (folder / "printed").read_text()
         assert time.monotonic() < deadline, "no run began"
         time.sleep(0.05)
     os.kill(int((found[0].parents[1] / "tracking" / "lock").read_text()), number)
-    assert sweep.wait(timeout=150) == 0, (folder / "printed").read_text()
+    assert sweep.wait(timeout=300) == 0, (folder / "printed").read_text()
 
 
 def query(folder: Path, sql: str) -> list[tuple]:

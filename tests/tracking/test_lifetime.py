@@ -78,7 +78,7 @@ def finish(process, number):
     if number is not None:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-    stderr = process.communicate(timeout=120)[1]
+    stderr = process.communicate(timeout=300)[1]
     return process.returncode, stderr
 
 
@@ -156,7 +156,7 @@ def test_reconcile_finds_the_dead_and_leaves_the_living(tmp_path):
         assert reconcile(tmp_path) == []
         assert History.of(own.out / "tracking" / "journal.jsonl").status == "RUNNING"
     living.terminate()
-    living.communicate(timeout=60)
+    living.communicate(timeout=200)
     assert living.returncode == 143
     assert History.of(dead / "tracking" / "journal.jsonl").status == "FAILED"
     assert tags(dead)["fiducial.error"] == DIED
@@ -235,7 +235,7 @@ def test_a_second_signal_ends_the_waiting(tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     begin = time.monotonic()
-    stderr = process.communicate(timeout=60)[1]
+    stderr = process.communicate(timeout=200)[1]
     assert process.returncode == 143
     assert time.monotonic() - begin < 15  # the patience is 20 s
     assert "delivered by the next run" in stderr

@@ -63,7 +63,7 @@ def test_status_of_a_fit_that_is_stopped(tmp_path, how, code, status):
     if how != "end":
         assert line == "ready\n", process.stderr.read()
         process.send_signal(getattr(signal, how))
-    stderr = process.communicate(timeout=120)[1]
+    stderr = process.communicate(timeout=300)[1]
     assert process.returncode == code, stderr
     history = History.of(tmp_path / "a" / "tracking" / "journal.jsonl")
     assert history.status == status

@@ -63,7 +63,7 @@ def arrived(stub, steps=range(1500)):
     return run
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=90):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
