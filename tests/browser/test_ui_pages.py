@@ -21,7 +21,7 @@ TRAINING = "workflowType=machine_learning"
 
 def until(browser: Chrome, condition: Callable[[], Any], what: str) -> Any:
     """Wait until something is so, and return it; elements may be replaced while they are looked at."""
-    wait = WebDriverWait(browser, 30, poll_frequency=0.1, ignored_exceptions=[StaleElementReferenceException])
+    wait = WebDriverWait(browser, 90, poll_frequency=0.1, ignored_exceptions=[StaleElementReferenceException])
     return wait.until(lambda _: condition(), what)
 
 

@@ -82,9 +82,8 @@ def test_a_job_that_ends_badly_costs_that_job_alone(tmp_path: Path) -> None:
         "mine",
         "loss=misbehave",
         "loss.how=hang,raise,exit,kill,fine",
-        "launcher.silent_minutes=0.3",
     ]
-    said = finish(tmp_path, *sweep, code=1)
+    said = finish(tmp_path, *sweep, "launcher.silent_minutes=0.5", code=1)
     assert "4 of 5 runs failed" in said
     for reason in ("hung: no step", "RuntimeError: the loss is", "exited with code 3", "SIGKILL"):
         assert reason in said

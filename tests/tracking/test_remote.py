@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -326,7 +327,8 @@ def wait_for(condition, seconds=90):
 
 
 def test_backup_and_restore(server, anna, tracker, tmp_path):
-    with track(tracker.outputs / "a", tracker, name="saved", experiment="backup") as run:
+    patient = replace(tracker, patience_seconds=90)
+    with track(tracker.outputs / "a", patient, name="saved", experiment="backup") as run:
         run.log_metrics({"loss": 0.25}, 7)
     database = server.database
     database.bash(server.filled(block("Backup", "bash", 0)), cwd=tmp_path)

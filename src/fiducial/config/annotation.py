@@ -37,6 +37,11 @@ class Annotation:
         self.module = module
         self._node = node
 
+    @property
+    def written(self) -> bool:
+        """Whether the argument has an annotation."""
+        return self._node is not None
+
     def fits(self, value: Any) -> bool:
         """Tell whether a value may be given: False only if it is certain that it may not."""
         if self._node is None or isinstance(value, dict):  # a mapping describes some other object

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from fiducial.config.annotation import Annotation
 from fiducial.config.definition import MAX_DEPTH, Definition, find, look_up_dotted
+from fiducial.config.docstring import meanings
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,16 @@ class Signature:
         arguments: annotation of each, in order.
         required: those without a default.
         optional: those whose default is None, whatever the annotation says.
+        defaults: what is taken where nothing is given, as it is written.
+        meanings: what the docstrings say of each.
         open: whether any other name is accepted too (`**kwargs`).
     """
 
     arguments: Mapping[str, Annotation] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    meanings: Mapping[str, str] = field(default_factory=dict)
     open: bool = False
 
     @property
@@ -53,12 +58,20 @@ def signature(target: str) -> Signature | None:
 def _signature(definition: Definition, depth: int) -> Signature | None:
     module, node = definition.module, definition.node
     if isinstance(node, ast.FunctionDef):
-        return _arguments(module, node.args, skip=0)
+        return replace(_arguments(module, node.args, skip=0), meanings=meanings(ast.get_docstring(node)))
     if not isinstance(node, ast.ClassDef) or depth > MAX_DEPTH:
         return None
+    found = _of_class(module, node, depth)
+    if found is None or found is PLAIN_OBJECT:
+        return found
+    return replace(found, meanings={**found.meanings, **meanings(ast.get_docstring(node))})
+
+
+def _of_class(module: str, node: ast.ClassDef, depth: int) -> Signature | None:
     methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
     if "__init__" in methods:
         own = _arguments(module, methods["__init__"].args, skip=1)
+        own = replace(own, meanings=meanings(ast.get_docstring(methods["__init__"])))
         inherited = _inherited(module, node, depth) if own.open else None
         return _joined(own, inherited, methods["__init__"]) if inherited else own
     if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
@@ -107,6 +120,8 @@ def _joined(own: Signature, inherited: Signature, constructor: ast.FunctionDef) 
         {**own.arguments, **{name: inherited.arguments[name] for name in inherited.names if name not in given}},
         own.required | (inherited.required - given if calls else frozenset()),
         own.optional | (inherited.optional - given),
+        {**inherited.defaults, **own.defaults},
+        {**inherited.meanings, **own.meanings},
         open=inherited.open or not (len(calls) == len(uses) == 1),
     )
 
@@ -125,6 +140,7 @@ def _arguments(module: str, args: ast.arguments, skip: int) -> Signature:
         {arg.arg: Annotation(module, arg.annotation) for arg, _ in pairs},
         frozenset(arg.arg for arg, default in pairs if default is None),
         frozenset(arg.arg for arg, default in pairs if _is_none(default)),
+        {arg.arg: ast.unparse(default) for arg, default in pairs if default is not None},
         open=args.kwarg is not None,
     )
 
@@ -138,6 +154,8 @@ def _of_dataclass(module: str, node: ast.ClassDef, depth: int) -> Signature | No
         {**inherited.arguments, **{name: Annotation(module, annotation) for name, (annotation, _) in fields.items()}},
         inherited.required - set(fields) | {name for name, (_, default) in fields.items() if default is None},
         inherited.optional - set(fields) | {name for name, (_, default) in fields.items() if _is_none(default)},
+        {**inherited.defaults, **{name: ast.unparse(default) for name, (_, default) in fields.items() if default}},
+        inherited.meanings,
     )
 
 

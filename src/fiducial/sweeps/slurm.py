@@ -63,7 +63,11 @@ class SlurmLauncher(Cluster):
     """Run jobs on a SLURM cluster, each as a job of one task.
 
     Args:
-        partition: of the cluster; its default if empty. So with `account`, `qos`, `constraint` and `gres`.
+        partition: of the cluster; its default if empty.
+        account: that pays; the user's default if empty.
+        qos: quality of service; its default if empty.
+        constraint: features that a node must have.
+        gres: generic resources of a job, such as "gpu:a100:1".
         timeout_min: minutes that a job may take before it is put into the queue again.
         cpus_per_task: cores of a job.
         gpus_per_node: GPUs of a job.
