@@ -39,7 +39,7 @@ def test_help_of_a_verb_has_examples(verb: str, fiducial: Any) -> None:
     answer = fiducial(verb, "--help")
     assert (answer.code, answer.message, answer.heavy) == (0, "", ())
     assert f"usage: fiducial {verb}" in answer.output
-    module = importlib.import_module(f"fiducial.cli.{verb}")
+    module = importlib.import_module(f"fiducial.cli.{verb.replace('-', '_')}")
     assert module.__doc__.splitlines()[0] in answer.output.replace("\n", " ")
     assert "examples:" in answer.output
     assert f"fiducial {verb}" in answer.output.partition("examples:")[2]

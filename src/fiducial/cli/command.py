@@ -17,6 +17,7 @@ VERBS = {
     "predict": "apply a run's network to image files",
     "inspect": "look at a data set: counts, sizes, corrupt files, duplicates, leaks between splits",
     "compare": "put settings beside each other on the same cases: intervals, paired tests, verdicts",
+    "import-dicom": "turn DICOM studies into cases, without the people in them",
     "ui": "look at runs in the browser",
     "doctor": "check the installation, the tracking database and interrupted runs",
     "options": "list the groups and their options",

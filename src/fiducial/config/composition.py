@@ -100,7 +100,8 @@ def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups) -> Compo
     OmegaConf.set_struct(cfg, False)
     with translated_errors():
         check_components(cfg, choices, groups)
-        cfg.data.spec = _describe(cfg, choices)
+        source = _source(cfg, choices)
+        cfg.data.spec = source.spec.as_config()
         cfg.name = cfg.name or f"{choices['data']}-{choices['model']}"
         cfg.study = cfg.study or choices.get("experiment") or choices["data"]
         cfg.outputs = str(Path(cfg.outputs).expanduser().resolve())
@@ -112,6 +113,7 @@ def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups) -> Compo
         own = tuple(line for line in overrides if not _of_sweep(line))
         composed = Composed(cfg, choices, own, sweep, sweep_choices)
         composed.resolved()
+        _check_private(source, composed)
     return composed
 
 
@@ -119,20 +121,31 @@ def _of_sweep(line: str) -> bool:
     return line.lstrip("+~").partition("=")[0].partition(".")[0] in SWEEP_GROUPS
 
 
-def _describe(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
-    """Return what images and labels are like; the source tells it without reading them."""
+def _source(cfg: DictConfig, choices: Mapping[str, str]) -> Any:
+    """Return where cases come from; it tells what images and labels are like without reading them."""
     from hydra.utils import instantiate
 
     if "source" not in cfg.data:
         raise InputError(f"data={choices['data']}: expected a source with a _target_ at data.source; got none")
     try:
-        source = instantiate(cfg.data.source)
+        return instantiate(cfg.data.source)
     except HydraException as error:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None
         raise InputError(f"data.source: {error.__cause__ or error}") from error
-    specification: dict[str, Any] = source.spec.as_config()
-    return specification
+
+
+def _check_private(source: Any, composed: Composed) -> None:
+    """Refuse to log what the files say of a person, before a run exists that it could be logged to."""
+    cfg = composed.cfg
+    if "identifiers" in (cfg.data.get("allow") or ()):
+        return
+    texts = {key: str(value) for key, value in composed.settings().items()}
+    texts |= {key: str(cfg[key]) for key in ("name", "study", "outputs")}
+    texts["a name of a class"] = ", ".join(cfg.data.spec.classes)
+    source.check_private(
+        texts | {f"the override number {n}": line for n, line in enumerate(composed.overrides, start=1)}
+    )
 
 
 def _check_run(cfg: DictConfig) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fiducial.data.checks import shared_subjects, some
+from fiducial.data.dicom.guard import IDENTIFIERS
 from fiducial.data.perceptual import Looks, joined, looks, near_pairs
 from fiducial.data.source import Cases
 from fiducial.errors import InputError, nearest
@@ -130,8 +131,9 @@ def check_allowed(allow: Sequence[str]) -> tuple[str, ...]:
         InputError: there is no such leak.
     """
     for name in allow:
-        if name not in LEAKS:
-            raise InputError(f"data.allow: expected {', '.join(LEAKS)}; got {name}{nearest(name, LEAKS)}")
+        if name not in (*LEAKS, IDENTIFIERS):
+            names = (*LEAKS, IDENTIFIERS)
+            raise InputError(f"data.allow: expected {', '.join(names)}; got {name}{nearest(name, names)}")
     return tuple(allow)
 
 

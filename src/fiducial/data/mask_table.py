@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fiducial.data.dicom.guard import refuse_identifiers
 from fiducial.data.formats import decode
 from fiducial.data.masked import Entry
 from fiducial.data.source import SPLITS
@@ -68,6 +69,10 @@ class MaskTable(VolumeFiles):
             return tuple(str(number) for number in range(len(first)))
         size = volume_size(first[0]) if is_nifti(first[0]) else (1, 1, 1, len(decode(first[0])))
         return tuple(str(number) for number in range(size[3] if len(size) > 3 else 1))
+
+    def check_private(self, settings: Mapping[str, str]) -> None:
+        """Refuse what DICOM files say of a person where it would be logged."""
+        refuse_identifiers([entry.images[0] for entry in self.entries], lambda: self.cases, settings)
 
     def listed(self) -> list[Entry]:
         """Return the files of every line."""

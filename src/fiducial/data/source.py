@@ -102,6 +102,17 @@ class Source(ABC):
         """Hospital or scanner of each case, `(cases,)`, in the order of the table; None where nobody knows."""
         return None
 
+    def check_private(self, settings: Mapping[str, str]) -> None:
+        """Refuse ids, subjects and settings that hold what the files themselves say of a person; most say nothing.
+
+        Args:
+            settings: texts that a run would log, by name.
+
+        Raises:
+            InputError: one does.
+        """
+        return None
+
     @abstractmethod
     def read(self, index: int) -> NDArray[Any]:
         """Return the image of one case, `(channels, *spatial)`, uint8 (0..255) or float32 (about 0..1).

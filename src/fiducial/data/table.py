@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from fiducial.data.dicom.guard import refuse_identifiers
 from fiducial.data.files import FileSource
 from fiducial.data.source import SPLITS, Cases, Spec, Target
 from fiducial.data.splits import by_subject, check_fractions
@@ -194,6 +195,10 @@ class Table(FileSource):
             if not row[self.site_column]:
                 raise self._at(line, "the site is missing")
         return np.array([row[self.site_column] for row in self.rows])
+
+    def check_private(self, settings: Mapping[str, str]) -> None:
+        """Refuse what DICOM files say of a person where it would be logged."""
+        refuse_identifiers(self.files, lambda: self.cases, settings)
 
     def _subject(self, line: int, row: dict[str, str]) -> str:
         if not row[self.subject_column]:

@@ -1,0 +1,130 @@
+"""A guard that keeps what DICOM files say of a person out of all that a run logs: ids, subjects, paths, settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fiducial.errors import InputError
+
+if TYPE_CHECKING:
+    from fiducial.data.source import Cases
+
+IDENTIFIERS = "identifiers"  # name under which `data.allow` lets them pass
+NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "ReferringPhysicianName")
+NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "PatientBirthDate", "StudyDate")
+UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+NOBODY = ("anonymous", "anonymized", "anonymised", "anon", "patient", "subject", "unknown", "none", "test", "phantom")
+SHORTEST, JOINED = 3, 6  # characters: a shorter value must be all of a part; a longer one is found without its signs
+SHOWN = 5
+
+Texts = Mapping[str, str]
+
+
+def refuse_identifiers(files: Sequence[Path], cases: Callable[[], Cases], settings: Texts) -> None:
+    """Refuse cases and settings that hold what the cases' DICOM files say of a person.
+
+    The message tells numbers of cases, names of settings and attributes, not what stands there.
+
+    Args:
+        files: of each case.
+        cases: gives the table of cases, which is read only where there is a DICOM file.
+        settings: all other texts that a run logs, by name.
+
+    Raises:
+        InputError: some do.
+    """
+    told = [told_by(file) for file in files]
+    if not any(told):
+        return
+    table = cases()
+    rows = zip(told, table.case.tolist(), table.subject.tolist(), strict=True)
+    found = [(number, held(known, (case, subject))) for number, (known, case, subject) in enumerate(rows, start=1)]
+    refused = [(number, attribute) for number, attribute in found if attribute]
+    if refused:
+        numbers = ", ".join(str(number) for number, _ in refused[:SHOWN])
+        more = f" and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
+        raise _refusal(f"the path or subject of case {numbers}{more} (counted from 1)", refused[0][1])
+    everybody = {value: attribute for known in told for value, attribute in known.items()}
+    if not held(everybody, ["|".join(settings.values())]):  # one search for all of them is quick
+        return
+    for name, text in settings.items():
+        if attribute := held(everybody, (text,)):
+            raise _refusal(name, attribute)
+
+
+def _refusal(where: str, attribute: str) -> InputError:
+    return InputError(
+        f"{where} holds the {attribute} of a DICOM file, and would be logged. `fiducial import-dicom` makes cases with "
+        f"pseudonyms; data.allow=[{IDENTIFIERS}] logs what is there as it is"
+    )
+
+
+def told_by(file: Path) -> dict[str, str]:
+    """Return what a DICOM file says of a person, by value: the attribute; nothing where a file is not DICOM."""
+    return _told(file, file.stat().st_mtime_ns) if is_dicom(file) else {}
+
+
+@lru_cache(maxsize=2**17)
+def _told(file: Path, _changed: int) -> dict[str, str]:
+    import pydicom
+
+    try:
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*NAMES, *NUMBERS, *UIDS])
+        found: dict[str, str] = {}
+        for element in header:
+            values = [] if element.is_empty else [element.value] if element.VM == 1 else list(element.value)
+            for value in map(str, values):
+                parts = [value, *(words(value) if element.keyword in NAMES else ())]
+                found |= {part: element.keyword for part in parts if part.casefold() not in NOBODY and words(part)}
+    except Exception:  # a damaged file is named when its pixels are read
+        return {}
+    return found
+
+
+def is_dicom(file: Path) -> bool:
+    """Tell whether a file is DICOM, by its name or its mark."""
+    if file.suffix.lower() == ".dcm":
+        return file.is_file()
+    if file.suffix[1:].isalpha() or not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return opened.read(132)[128:] == b"DICM"
+
+
+def held(known: Mapping[str, str], texts: Iterable[str]) -> str:
+    """Return the attribute of a value that one of the texts holds, or an empty string.
+
+    A value is found as a row of words, whatever signs and case there are; a long one also without signs between.
+
+    >>> held({"Doe^Jane": "PatientName", "7": "PatientID"}, ["/data/JANE_DOE/1.dcm"])
+    ''
+    >>> held({"Doe^Jane": "PatientName"}, ["/data/doe-jane/1.dcm"]), held({"7": "PatientID"}, ["in/7/0.dcm", "17"])
+    ('PatientName', 'PatientID')
+    """
+    for text in texts:
+        row = f" {' '.join(words(text))} "
+        joined = row.replace(" ", "")
+        pieces = {part for piece in re.split(r"[/\\=,|]", text.casefold()) for part in (piece, piece.partition(".")[0])}
+        for value, attribute in known.items():
+            own = words(value)
+            length = len("".join(own))
+            if length < SHORTEST:
+                if value.casefold().strip() in pieces:
+                    return attribute
+            elif f" {' '.join(own)} " in row or (length >= JOINED and "".join(own) in joined):
+                return attribute
+    return ""
+
+
+@lru_cache(maxsize=2**17)
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of a text in lower case.
+
+    >>> words("Doe^Jane, 1961-03-12")
+    ('doe', 'jane', '1961', '03', '12')
+    """
+    return tuple(re.findall(r"[^\W_]+", text.casefold()))

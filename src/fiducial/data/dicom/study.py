@@ -1,0 +1,205 @@
+"""Folders of DICOM studies → images, a table of cases, and a report."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fiducial.data.dicom.conversion import COLUMNS, Options, case_name, convert
+from fiducial.data.dicom.guard import held, told_by
+from fiducial.data.dicom.pseudonym import Pseudonyms
+from fiducial.data.dicom.report import Report, write_table
+from fiducial.data.dicom.segmentation import Grid, mask_of
+from fiducial.data.dicom.series import Series, find
+from fiducial.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LINKS = ("case", "subject", "patient_id", "patient_name", "files")
+
+
+@dataclass
+class Import:
+    """One import of folders into a new folder.
+
+    Args:
+        places: folders and files to read.
+        out: folder to make; it appears when all is written.
+        pseudonyms: of the key.
+        options: of dates and burned-in text.
+        links: file that leads from pseudonyms back to patients and files, or None.
+
+    Raises:
+        InputError: a place is missing, `out` is not empty or tells who a patient is, or folders lie inside each other.
+    """
+
+    places: Sequence[Path]
+    out: Path
+    pseudonyms: Pseudonyms
+    options: Options = field(default_factory=Options)
+    links: Path | None = None
+
+    def __post_init__(self) -> None:
+        for place in self.places:
+            if not place.exists():
+                raise InputError(f"{place}: there is no such file or folder")
+            if self.out.resolve().is_relative_to(place.resolve()) or place.resolve().is_relative_to(self.out.resolve()):
+                raise InputError(f"{self.out}: the result must lie outside of what is read ({place})")
+        if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+            raise InputError(f"{self.out}: expected a new or empty folder; what is there is not written over")
+        if self.links is not None and self.links.exists():
+            raise InputError(f"{self.links}: there is a table of links already; it is not written over")
+        self.report = Report()
+        self.grids: list[tuple[str, Grid]] = []
+        self.rows: dict[str, dict[str, str]] = {}
+        self.known: list[dict[str, str]] = []
+
+    def run(self) -> Report:
+        """Import everything that can be, and return what was done."""
+        part = self.out.with_name(f".{self.out.name}.{os.getpid()}")
+        try:
+            (part / "images").mkdir(parents=True)
+            with _unheard():
+                self._fill(part)
+            self._write_links()
+            if not self.rows:
+                return self.report
+            write_table(part / "cases.csv", COLUMNS, sorted(self.rows.values(), key=lambda row: row["path"]))
+            self.report.write(part, {"dates": self.options.dates, "burned-in text": self.options.burned_in})
+            if self.out.exists():
+                self.out.rmdir()
+            part.replace(self.out)
+        except OSError as error:
+            raise InputError(f"{self.out}: cannot be written: {error.strerror}") from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return self.report
+
+    def _fill(self, part: Path) -> None:
+        found = find(self.places)
+        self.report.skipped = found.skipped
+        for file, reason in found.unreadable:
+            facts = {"case": self.pseudonyms.name("file", str(file))}
+            self.report.add("refused", facts, 1, Counter(), reason)
+            self._link(facts["case"], "", [file], readable=False)
+        for series in found.series:
+            self._check_out(series)
+            self._take(series, part)
+        for file in found.segmentations:
+            self._take_mask(file, part)
+
+    def _check_out(self, series: Series) -> None:
+        """Refuse a result whose path tells who is in it: later runs log the path."""
+        if attribute := held(told_by(series.files[0]), [str(self.out.resolve())]):
+            raise InputError(f"--to: the folder's path holds the {attribute} of an image, and runs would log it")
+
+    def _take(self, series: Series, part: Path) -> None:
+        name = case_name(series, self.pseudonyms)
+        facts = {"case": name, "series": self.pseudonyms.uid(series.uid), "kind": series.kind}
+        if name in self.rows:
+            self.report.add("refused", facts, len(series.files), Counter(), "a copy of a case that is there already")
+            return
+        try:
+            case = convert(series, self.pseudonyms, self.options)
+        except OSError:  # of the disk that is written to
+            raise
+        except Exception as error:  # a value that no reader foresaw costs one series; its message may quote it
+            reason = str(error) if isinstance(error, InputError) else f"it cannot be used ({type(error).__name__})"
+            self.report.add("refused", facts, len(series.files), Counter(), reason)
+            self._link(name, "", series.files)
+            return
+        file = write_values(part / "images" / name, case.values, case.affine, case.row["kind"])
+        (part / "images" / f"{name}.json").write_text(json.dumps(case.acquisition, indent=1), encoding="utf-8")
+        case.row["path"] = f"images/{file.name}"
+        self.rows[name] = case.row
+        self.report.subjects.add(case.row["subject"])
+        self.report.add("imported", case.row, len(series.files), case.changes, "; ".join(case.notes))
+        self._link(name, case.row["subject"], series.files)
+        if case.affine is not None and series.kind == "volume":
+            self.grids.append((name, Grid(series.uid, case.values.shape, case.affine)))
+
+    def _take_mask(self, file: Path, part: Path) -> None:
+        facts = {"case": self.pseudonyms.name("mask", str(file)), "modality": "SEG", "kind": "mask"}
+        try:
+            name, mask = mask_of(file, self.grids)
+            if self.rows[name]["mask"]:
+                raise InputError("its series has a mask already")
+        except InputError as error:
+            self.report.add("refused", facts, 1, Counter(), str(error))
+            return
+        (part / "masks").mkdir(exist_ok=True)
+        grid = next(grid for case, grid in self.grids if case == name)
+        written = write_values(part / "masks" / name, mask, grid.affine, "volume")
+        self.rows[name]["mask"] = f"masks/{written.name}"
+        self.report.add("imported", facts | {"case": name}, 1, Counter(), "mask")
+
+    def _link(self, case: str, subject: str, files: Sequence[Path], *, readable: bool = True) -> None:
+        if self.links is None:
+            return
+        import pydicom
+
+        tags = ["PatientID", "PatientName"]
+        person = pydicom.Dataset()
+        if readable:
+            person = pydicom.dcmread(files[0], stop_before_pixels=True, specific_tags=tags)
+        self.known.append(
+            {
+                "case": case,
+                "subject": subject,
+                "patient_id": str(person.get("PatientID", "")),
+                "patient_name": str(person.get("PatientName", "")),
+                "files": "|".join(str(file) for file in files),
+            }
+        )
+
+    def _write_links(self) -> None:
+        if self.links is None:
+            return
+        os.close(os.open(self.links, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        write_table(self.links, LINKS, self.known)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Keep pydicom's warnings away: they quote values."""
+    logger = logging.getLogger("pydicom")
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
+
+
+def write_values(stem: Path, values: NDArray[Any], affine: NDArray[np.float64] | None, kind: str) -> Path:
+    """Write an array as NIfTI; an image as PNG (8 or 16 bits) where its values fit, else as TIFF."""
+    import nibabel
+    import numpy as np
+    import tifffile
+    from PIL import Image
+
+    if affine is not None:
+        path = stem.with_name(f"{stem.name}.nii.gz")
+        volume = nibabel.Nifti1Image(values, affine)  # type: ignore[no-untyped-call]
+        volume.header.set_xyzt_units("mm", "sec")  # type: ignore[no-untyped-call]
+        nibabel.save(volume, path)
+        return path
+    if values.dtype.kind in "iu" and values.min() >= 0 and values.max() < 2**16:
+        path = stem.with_name(f"{stem.name}.png")
+        Image.fromarray(values if values.dtype == np.uint8 else values.astype(np.uint16)).save(path)
+        return path
+    path = stem.with_name(f"{stem.name}.tif")
+    tifffile.imwrite(path, values, metadata=None, software=False)
+    return path
