@@ -162,6 +162,24 @@ def test_nifti_axes_are_those_of_simpleitk(tmp_path: Path, suffix: str, pixels: 
     np.testing.assert_array_equal(decode(path), pixels[None])
 
 
+def test_colours_of_a_nifti_file_are_channels(tmp_path: Path) -> None:
+    values = RNG.integers(0, 256, (5, 4, 3, 3), np.uint8)  # x, y, frames, colours
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(decode(tmp_path / "a.nii.gz"), values.transpose(3, 2, 1, 0))
+
+
+def test_message_about_a_dicom_file_quotes_nothing_of_its_header(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "x.dcm", GREY)
+    raw = path.read_bytes()
+    tag = b"\x28\x00\x00\x01US"  # BitsAllocated: its value is now a name
+    assert tag in raw
+    path.write_bytes(raw.replace(tag + b"\x02\x00\x08\x00", tag.replace(b"US", b"LO") + b"\x06\x00Quimby"))
+    with pytest.raises(InputError, match=r"x\.dcm: the image cannot be read: ") as caught:
+        decode(path)
+    assert "Quimby" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
 def test_nifti_is_scaled_and_loses_single_trailing_axes(tmp_path: Path) -> None:
     path = tmp_path / "scaled.nii.gz"
     image = nibabel.Nifti1Image(VOLUME.T[..., None], np.diag([1, 2, 3, 1]))

@@ -140,8 +140,8 @@ def _check_private(source: Any, composed: Composed) -> None:
     cfg = composed.cfg
     if "identifiers" in (cfg.data.get("allow") or ()):
         return
-    texts = {key: str(value) for key, value in composed.settings().items()}
-    texts |= {key: str(cfg[key]) for key in ("name", "study", "outputs")}
+    texts = {key: str(cfg[key]) for key in ("name", "study", "outputs")}
+    texts |= {key: str(value) for key, value in composed.settings().items()}
     texts["a name of a class"] = ", ".join(cfg.data.spec.classes)
     source.check_private(
         texts | {f"the override number {n}": line for n, line in enumerate(composed.overrides, start=1)}

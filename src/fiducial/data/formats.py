@@ -29,12 +29,15 @@ def decode(path: Path) -> NDArray[Any]:
         raise InputError(f"{path}: there is no such image")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the image file is empty")
+    reader = _reader_of(path)
     try:
-        pixels = _reader_of(path)(path)
+        pixels = reader(path)
     except InputError:
         raise
     except Exception as error:  # each library has errors of its own for a damaged file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if reader is _dicom:  # pydicom's messages quote the header, which may name a person; so does their trace
+            raise InputError(f"{path}: the image cannot be read: {type(error).__name__}") from None
         raise InputError(f"{path}: the image cannot be read: {reason}") from error
     if pixels.dtype.kind not in "biuf" or not pixels.size:
         raise InputError(f"{path}: expected an image of numbers, got {pixels.dtype} of shape {pixels.shape[1:]}")
@@ -110,7 +113,7 @@ def _nifti(path: Path) -> NDArray[Any]:
     values: NDArray[Any] = np.asarray(volume.dataobj)  # (x, y, z)
     while values.ndim > 2 and values.shape[-1] == 1:
         values = values[..., 0]
-    return values.T[None]
+    return values.T if values.ndim > 3 else values.T[None]  # what follows (x, y, z) are channels, such as colours
 
 
 def _dicom(path: Path) -> NDArray[Any]:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-CT, US, US_FRAMES, CAPTURE, DX, SEG = (
+CT, US, US_FRAMES, CAPTURE, DX, SEG, RTSTRUCT = (
     "1.2.840.10008.5.1.4.1.1.2",
     "1.2.840.10008.5.1.4.1.1.6.1",
     "1.2.840.10008.5.1.4.1.1.3.1",
     "1.2.840.10008.5.1.4.1.1.7",
     "1.2.840.10008.5.1.4.1.1.1.1",
     "1.2.840.10008.5.1.4.1.1.66.4",
+    "1.2.840.10008.5.1.4.1.1.481.3",
 )
 STRAIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 ROOT = "1.2.276.0.7230010.3.55555"
@@ -106,7 +107,7 @@ PLANTED = (
     *("drgrimes", "nursewatt", "elmstreet", "5551234", "freetextnote", "privatesecret", "nestedsecret", "deepsecret"),
     *("overlaysecret", "curvesecret", "preamblesecret", "aetitlesecret", "metasecret", "paddingsecret", "studysecret"),
     *("protocolsecret", "scannerserial", "iccsecret", "unknownsecret", "urlsecret", "folderperson", "fileperson", ROOT),
-    *("stationsecret", "labelsecret", "devicesecret"),
+    *("stationsecret", "labelsecret", "devicesecret", "segmentsecret", "structuresecret"),
 )
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fiducial.data.dicom.annotation import BurnedIn, kept_area
-from fiducial.data.dicom.deidentify import Dates, deidentify, numbers_of, subject_key
+from fiducial.data.dicom.deidentify import Dates, deidentify, numbers_of
 from fiducial.data.dicom.description import MODALITIES, protocol_words
 from fiducial.data.dicom.geometry import affine_of, check_even, in_order, is_sheared
-from fiducial.data.dicom.identity import identifiers_in
+from fiducial.data.dicom.identity import identifiers_in, subject_key
 from fiducial.data.dicom.labels import Labels
 from fiducial.data.dicom.pixels import compact, rescaled, stored, unit_of, window_of
 from fiducial.data.dicom.pseudonym import Pseudonyms
@@ -72,7 +72,7 @@ class Case:
 def case_name(series: Series, pseudonyms: Pseudonyms) -> str:
     """Return the id of a case, which does not depend on the names or the order of files."""
     first = min((part.instance, part.frame or 0) for part in series.slices)
-    return pseudonyms.name("case", f"{series.uid}\0{first}")
+    return pseudonyms.name("case", f"{series.patient}\0{series.uid}\0{first}")
 
 
 def convert(series: Series, pseudonyms: Pseudonyms, options: Options) -> Case:

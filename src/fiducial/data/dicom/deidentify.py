@@ -14,7 +14,7 @@ from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from fiducial.data.dicom.identity import identifiers_in
+from fiducial.data.dicom.identity import identifiers_in, subject_key
 from fiducial.data.dicom.pseudonym import Pseudonyms
 
 if TYPE_CHECKING:
@@ -32,15 +32,6 @@ BIRTH = re.compile(r"Birth|Death|LastMenstrual")
 ACQUISITION = (0x0018, 0x0054)  # groups of attributes; the second one is of nuclear medicine
 NUMBERS = ("DS", "IS", "FL", "FD", "US", "SS", "UL", "SL", "UV", "SV")
 NAMED = ("LO", "SH", "CS", "AS")  # short values in which somebody may have typed a name
-
-
-def subject_key(dataset: Dataset) -> str:
-    """Return what makes a patient one: the id and its issuer, else name and birth date, else the study."""
-    number, issuer = (str(dataset.get(name, "") or "").strip() for name in ("PatientID", "IssuerOfPatientID"))
-    if number:
-        return f"id\0{number}\0{issuer}"
-    name, born = (str(dataset.get(name, "") or "").strip() for name in ("PatientName", "PatientBirthDate"))
-    return f"name\0{name}\0{born}" if name else f"study\0{dataset.get('StudyInstanceUID', '')}"
 
 
 def deidentify(dataset: Dataset, pseudonyms: Pseudonyms, dates: Dates = "shift") -> Counter[str]:

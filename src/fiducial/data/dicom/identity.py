@@ -1,4 +1,4 @@
-"""What identifies a person in a dataset."""
+"""Who a dataset is about, and what in it names a person."""
 
 from __future__ import annotations
 
@@ -31,3 +31,12 @@ def identifiers_in(dataset: Dataset) -> frozenset[str]:
             for value in map(str, values):
                 found |= {value.strip().casefold(), *re.split(r"[\^=,;\s]+", value.casefold())}
     return frozenset(word for word in found if word)
+
+
+def subject_key(dataset: Dataset) -> str:
+    """Return what makes a patient one: the id and its issuer, else name and birth date, else the study."""
+    number, issuer = (str(dataset.get(name, "") or "").strip() for name in ("PatientID", "IssuerOfPatientID"))
+    if number:
+        return f"id\0{number}\0{issuer}"
+    name, born = (str(dataset.get(name, "") or "").strip() for name in ("PatientName", "PatientBirthDate"))
+    return f"name\0{name}\0{born}" if name else f"study\0{dataset.get('StudyInstanceUID', '')}"

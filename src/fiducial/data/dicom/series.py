@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from fiducial.data.dicom.identity import subject_key
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -64,12 +66,14 @@ class Series:
         kind: a volume of slices, a sequence of frames in time, or a single image.
         slices: in the order of the files.
         split: what tells it from the other cases of the same series, such as "orientation".
+        patient: see `subject_key`; slices of two patients never make one case, whatever their UIDs are.
     """
 
     uid: str
     kind: Kind
     slices: tuple[Slice, ...]
     split: str = ""
+    patient: str = field(default="", repr=False)
 
     @property
     def files(self) -> list[Path]:
@@ -106,7 +110,7 @@ def files_below(places: Iterable[Path]) -> Iterator[Path]:
 
 def find(places: Iterable[Path]) -> Found:
     """Read the headers of all files below folders, and group what they hold into cases to be."""
-    frames: dict[str, list[Slice]] = defaultdict(list)
+    frames: dict[tuple[str, str], list[Slice]] = defaultdict(list)
     loose: list[Series] = []
     found = Found([], [], Counter(), [])
     for file in files_below(places):
@@ -124,14 +128,17 @@ def find(places: Iterable[Path]) -> Found:
         else:
             try:
                 slices, uid = _slices(file, dataset), str(dataset.get("SeriesInstanceUID", ""))
+                patient = subject_key(dataset)
             except Exception as error:  # the message of a library may quote the header
                 found.unreadable.append((file, f"the header cannot be understood ({type(error).__name__})"))
                 continue
             if slices[0].position is not None:
-                frames[uid] += slices
+                frames[patient, uid] += slices
             else:
-                loose.append(Series(uid, "sequence" if len(slices) > 1 else "image", tuple(slices)))
-    stacked = (part for uid, slices in frames.items() for part in _volumes(uid, slices))
+                loose.append(Series(uid, "sequence" if len(slices) > 1 else "image", tuple(slices), "", patient))
+    stacked = (
+        replace(part, patient=patient) for (patient, uid), slices in frames.items() for part in _volumes(uid, slices)
+    )
     found.series.extend([*stacked, *loose])
     return found
 
