@@ -12,24 +12,29 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 -- its usual name
 import tifffile
-from dicom_files import CAPTURE, DX, SEG, US_FRAMES, item, made_up, stack, write, write_stack
+from dicom_files import CAPTURE, DX, ROOT, SEG, US_FRAMES, item, made_up, stack, write, write_stack
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import JPEGLSLossless, RLELossless
 
 from fiducial.data.dicom.conversion import Options
+from fiducial.data.dicom.labels import read_labels
 from fiducial.data.dicom.pseudonym import Pseudonyms
 from fiducial.data.dicom.report import Report
 from fiducial.data.dicom.study import Import
 from fiducial.data.formats import decode
 from fiducial.errors import InputError
 
+KEY = Pseudonyms(b"k" * 32)
 OBLIQUE = (0.8, 0.36, -0.48, 0.0, 0.8, 0.6)
 TURNED = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)  # sagittal
 VALUES = np.random.default_rng(0).integers(0, 3000, (6, 5, 7)).astype(np.uint16)
 
 
 def imported(place: Path, out: Path, **options: Any) -> tuple[Report, list[dict[str, str]]]:
-    report = Import([place], out, Pseudonyms(b"k" * 32), Options(**options)).run()
+    report = Import([place], out, KEY, Options(**options)).run()
     if not out.exists():
         return report, []
     with (out / "cases.csv").open() as file:
@@ -119,6 +124,90 @@ def test_no_pixel_data(tmp_path: Path) -> None:
     slices = stack(VALUES)
     del slices[4].PixelData
     assert refusal(slices, tmp_path) == "slice 5 of 6: there is no pixel data"
+
+
+def test_compression_without_a_decoder_is_named(tmp_path: Path) -> None:
+    dataset = made_up(VALUES[0], kind=DX)
+    dataset.file_meta.TransferSyntaxUID = JPEGLSLossless
+    dataset.PixelData = encapsulate([b"\0\1\2\3"])
+    write(dataset, tmp_path / "in" / "x.dcm")
+    report, _ = imported(tmp_path / "in", tmp_path / "out")
+    (line,) = report.having("refused")
+    if get_decoder(JPEGLSLossless).is_available:
+        pytest.skip("a decoder of JPEG-LS is installed")
+    assert "no decoder of JPEG-LS Lossless Image Compression is installed" in line["notes"]
+
+
+def test_run_length_encoding_is_decoded(tmp_path: Path) -> None:
+    dataset = made_up(VALUES[0], kind=DX)
+    dataset.compress(RLELossless)
+    write(dataset, tmp_path / "in" / "x.dcm")
+    _, (row,) = imported(tmp_path / "in", tmp_path / "out")
+    np.testing.assert_array_equal(decode(tmp_path / "out" / row["path"])[0], VALUES[0])
+
+
+def test_patients_share_no_case_whatever_their_uids_are(tmp_path: Path) -> None:
+    for patient, planes in (("a", VALUES[:3]), ("b", VALUES[3:])):
+        slices = stack(planes, SeriesInstanceUID="", PatientID=patient)
+        write_stack(slices, tmp_path / "in" / patient)
+    _, rows = imported(tmp_path / "in", tmp_path / "out")
+    assert [row["size"] for row in rows] == ["7x5x3", "7x5x3"]
+    assert len({row["subject"] for row in rows}) == len({row["case"] for row in rows}) == 2
+
+
+def test_labels_are_joined_by_patient_and_by_series(tmp_path: Path) -> None:
+    for number in range(3):
+        write_stack(stack(VALUES, PatientID=f"p{number}", series=str(number)), tmp_path / "in" / str(number))
+    labels = tmp_path / "labels.csv"
+    for lines in ("patient_id,label\np0,ill\np2,well\n", f"series_uid,label\n{ROOT}.2.0,ill\n{ROOT}.2.2,well\n"):
+        labels.write_text(lines)
+        report = Import(
+            [tmp_path / "in"], tmp_path / f"out{len(lines)}", KEY, Options(labels=read_labels(labels))
+        ).run()
+        assert len(report.having("imported")) == 3
+        with (tmp_path / f"out{len(lines)}" / "cases.csv").open() as file:
+            assert {row["subject"]: row["label"] for row in csv.DictReader(file)} == {
+                KEY.name("subject", f"id\0p{number}\0"): label for number, label in enumerate(("ill", "", "well"))
+            }
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("patient,label\nQuimby,ill\n", "expected the columns label and one of series_uid, study_uid"),
+        ("patient_id,label\nQuimby,ill\nQuimby,well\n", "line 3: its patient_id has another label in an earlier line"),
+        ("patient_id\nQuimby\n", "expected the columns label"),
+    ],
+)
+def test_labels_that_are_refused(tmp_path: Path, lines: str, message: str) -> None:
+    (tmp_path / "labels.csv").write_text(lines)
+    with pytest.raises(InputError, match=message) as refused:
+        read_labels(tmp_path / "labels.csv")
+    assert "Quimby" not in str(refused.value)
+
+
+def test_result_in_a_folder_that_names_a_patient_is_refused(tmp_path: Path) -> None:
+    write_stack(stack(VALUES), tmp_path / "in")
+    with pytest.raises(InputError, match="the folder's path holds the PatientName of an image") as refused:
+        imported(tmp_path / "in", tmp_path / "Zelda" / "out")
+    assert "elda" not in str(refused.value).removeprefix("--to")
+    assert not (tmp_path / "Zelda" / "out").exists()
+
+
+def test_links_lead_back(tmp_path: Path) -> None:
+    write_stack(stack(VALUES), tmp_path / "in")
+    broken = stack(VALUES, series="2")
+    del broken[2]
+    write_stack(broken, tmp_path / "in" / "b")
+    report = Import([tmp_path / "in"], tmp_path / "out", KEY, links=tmp_path / "links.csv").run()
+    with (tmp_path / "links.csv").open() as file:
+        links = {row["case"]: row for row in csv.DictReader(file)}
+    assert links.keys() == {line["case"] for line in report.lines}
+    assert all((row["patient_id"], row["patient_name"]) == ("MRN-7741902", "Quimby^Zelda") for row in links.values())
+    assert sorted(len(row["files"].split("|")) for row in links.values()) == [5, 6]
+    assert (tmp_path / "links.csv").stat().st_mode & 0o077 == 0
+    with pytest.raises(InputError, match="there is a table of links already"):
+        Import([tmp_path / "in"], tmp_path / "out2", KEY, links=tmp_path / "links.csv")
 
 
 def test_truncated_file_costs_its_series_only(tmp_path: Path) -> None:

@@ -92,24 +92,29 @@ def convert(series: Series, pseudonyms: Pseudonyms, options: Options) -> Case:
     changes: Counter[str] = Counter()
     row: dict[str, str] = {}
     acquisition: dict[str, Any] = {}
+    known: frozenset[str] = frozenset()
     for file, places in _by_file(ordered).items():
-        mine = [ordered[place] for place in places]
         try:
             dataset = _read(file)
-            frames |= _frames(dataset, mine, options)
+            frames |= _frames(dataset, [ordered[place] for place in places], options)
         except InputError as error:
             where = f"slice {places[0] + 1} of {len(ordered)}: " if len(ordered) > 1 else ""
             raise InputError(f"{where}{error}") from None
-        facts = row or _facts(dataset, series, ordered, pseudonyms) | {"label": options.labels.of(dataset)}
-        changes += deidentify(dataset, pseudonyms, options.dates)
+        known = identifiers_in(dataset) if not row else known  # the files of a series are of one patient
+        facts = row or _facts(dataset, series, ordered, pseudonyms, known) | {"label": options.labels.of(dataset)}
+        changes.update(deidentify(dataset, pseudonyms, options.dates, known))
         if not row:
             row, acquisition = facts | _dated(dataset), numbers_of(dataset)
     values = _stacked(series, [frames[_key(one)] for one in ordered])
     row["size"] = "x".join(map(str, values.shape))
+    return Case(series, row, values, affine, acquisition, changes, _notes(series, affine))
+
+
+def _notes(series: Series, affine: NDArray[np.float64] | None) -> list[str]:
     notes = [f"one of several in its series, by {series.split}"] if series.split else []
     if affine is not None and is_sheared(affine):
         notes.append("sheared: the gantry was tilted")
-    return Case(series, row, values, affine, acquisition, changes, notes)
+    return notes
 
 
 def _by_file(ordered: Sequence[Slice]) -> dict[Path, list[int]]:
@@ -206,11 +211,12 @@ def _region_spacing(file: Path) -> tuple[float, float] | None:
     return None
 
 
-def _facts(dataset: Dataset, series: Series, ordered: Sequence[Slice], pseudonyms: Pseudonyms) -> dict[str, str]:
+def _facts(
+    dataset: Dataset, series: Series, ordered: Sequence[Slice], pseudonyms: Pseudonyms, known: frozenset[str]
+) -> dict[str, str]:
     """Return what the table says of a case, from a dataset that still has its identifiers: only codes and numbers."""
     import numpy as np
 
-    known = identifiers_in(dataset)
     modality = str(dataset.get("Modality", ""))
     row = dict.fromkeys(COLUMNS, "") | {
         "subject": pseudonyms.name("subject", subject_key(dataset)),

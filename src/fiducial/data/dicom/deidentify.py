@@ -34,13 +34,21 @@ NUMBERS = ("DS", "IS", "FL", "FD", "US", "SS", "UL", "SL", "UV", "SV")
 NAMED = ("LO", "SH", "CS", "AS")  # short values in which somebody may have typed a name
 
 
-def deidentify(dataset: Dataset, pseudonyms: Pseudonyms, dates: Dates = "shift") -> Counter[str]:
+def deidentify(
+    dataset: Dataset, pseudonyms: Pseudonyms, dates: Dates = "shift", known: frozenset[str] | None = None
+) -> Counter[str]:
     """Take out of a dataset, in place, whatever identifies; return what was done how often, by reason and tag.
+
+    Args:
+        dataset: to be treated.
+        pseudonyms: of the key.
+        dates: shifted by the subject's days, or removed.
+        known: what names the patient, as `identifiers_in` tells; by default of this dataset.
 
     Raises:
         ValueError: an element cannot be read at all.
     """
-    known = identifiers_in(dataset)
+    known = identifiers_in(dataset) if known is None else known
     done = _Pass(pseudonyms, subject_key(dataset), dates, known)
     done.walk(dataset)
     return done.count

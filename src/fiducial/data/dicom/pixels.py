@@ -30,6 +30,8 @@ def stored(dataset: Dataset) -> NDArray[Any]:
         values = dataset.pixel_array
     except Exception as error:  # the message of a library may quote the header
         reason = "may be cut off" if isinstance(error, ValueError | EOFError) else type(error).__name__
+        if lacking := _without_decoder(dataset):
+            reason = f"no decoder of {lacking} is installed; python-gdcm has one"
         raise InputError(f"the pixel data cannot be decoded ({reason})") from None
     kind = dataset.get("PhotometricInterpretation")
     if kind == "PALETTE COLOR":
@@ -39,6 +41,17 @@ def stored(dataset: Dataset) -> NDArray[Any]:
     if kind == "MONOCHROME1":
         values = (top_of(dataset) - values.astype(np.int32)).astype(values.dtype)
     return values
+
+
+def _without_decoder(dataset: Dataset) -> str:
+    """Return the name of a file's compression if nothing that is installed decodes it, or an empty string."""
+    from pydicom.pixels.decoders.base import get_decoder
+
+    try:
+        kind = dataset.file_meta.TransferSyntaxUID
+        return "" if get_decoder(kind).is_available else str(kind.name)
+    except (AttributeError, NotImplementedError):  # none is told, or one that nothing decodes
+        return ""
 
 
 def top_of(dataset: Dataset) -> int:
@@ -67,7 +80,10 @@ def rescaled(values: NDArray[Any], dataset: Dataset, frame: int | None = None) -
         return np.asarray(apply_modality_lut(values, dataset))
     slope, intercept = rescale_of(dataset, frame)
     if values.dtype.kind in "iu" and slope.is_integer() and intercept.is_integer():
-        return values if (slope, intercept) == (1, 0) else values.astype(np.int64) * int(slope) + int(intercept)
+        if (slope, intercept) == (1, 0):
+            return values
+        small = values.itemsize <= 2 and abs(slope) < 2**14 and abs(intercept) < 2**30
+        return values.astype(np.int32 if small else np.int64) * int(slope) + int(intercept)
     return (values.astype(np.float64) * slope + intercept).astype(np.float32)
 
 
