@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,12 @@ def test_unexpected_error_is_named_with_the_way_to_its_trace(
     assert say(capsys, "options") == (1, "", "fiducial: ZeroDivisionError: by nought\n  --trace shows where\n")
     with pytest.raises(ZeroDivisionError):
         main(["options", "--trace"])
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = f"{sys.executable} -m fiducial options --markdown | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert (done.stdout[:11], done.stderr) == ("# Reference", "")
 
 
 def test_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

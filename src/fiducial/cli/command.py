@@ -32,16 +32,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     Exits with 0, 1 (an error), 2 (a flag that there is not), 130 (Ctrl-C) or 143 (SIGTERM).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(overview())
-        sys.exit(0)
-    if arguments[0] == "--version":
-        print(f"fiducial {fiducial.__version__}")
-        sys.exit(0)
     sys.path.append(os.getcwd())  # a user's own classes, named by _target_; last, so that none is hidden by them
     trace = "--trace" in arguments or os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        code = run(arguments[0], arguments[1:])
+        code = _answer(arguments)
+        sys.stdout.flush()
     except InputError as error:
         if trace:
             raise
@@ -57,6 +52,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         first = (str(error).splitlines() or [""])[0]
         sys.exit(_complain(f"{type(error).__name__}: {first}\n  --trace shows where"))
     sys.exit(code)
+
+
+def _answer(arguments: list[str]) -> int:
+    """Say what there is, or run a verb; return the exit code."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if arguments[0] == "--version":
+        print(f"fiducial {fiducial.__version__}")
+        return 0
+    return run(arguments[0], arguments[1:])
 
 
 def run(verb: str, arguments: Sequence[str]) -> int:
