@@ -10,7 +10,7 @@ demo: $(INSTALLED)  ## train the embedded default, print its test scores and whe
 	$(BIN)/fiducial train experiment=quickstart
 
 test: check  ## everything that CI runs
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist worksteal
 
 test-fast: $(INSTALLED)  ## without the slow tests
 	$(BIN)/pytest -n 2 -m "not slow"
@@ -27,7 +27,7 @@ format: $(INSTALLED)  ## put the code into shape
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group test --group quality
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable . --group test --group quality
 	touch $(INSTALLED)
 
 clean:  ## remove the environment and what tools leave behind; runs in outputs/ stay

@@ -187,15 +187,19 @@ def started(tmp_path: Path) -> tuple[subprocess.Popen[bytes], list[psutil.Proces
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "ended"),
-    [(signal.SIGTERM, 143, "KILLED"), (signal.SIGINT, 130, "KILLED"), (signal.SIGKILL, -9, "RUNNING")],
+    ("number", "code", "ended", "group"),
+    [
+        pytest.param(signal.SIGTERM, 143, "KILLED", False, id="SIGTERM to the first process"),
+        pytest.param(signal.SIGTERM, 143, "KILLED", True, id="SIGTERM to all"),
+        pytest.param(signal.SIGINT, 130, "KILLED", True, id="SIGINT to all"),
+        pytest.param(signal.SIGKILL, -9, "RUNNING", False, id="SIGKILL to the first process"),
+    ],
 )
-@pytest.mark.parametrize("group", [False, True], ids=["first process", "all processes"])
 def test_signals_end_all_processes(
     number: signal.Signals, code: int, ended: str, group: bool, tmp_path: Path, status: Callable[[Path], str]
 ) -> None:
     process, children = started(tmp_path)
-    if group and number != signal.SIGKILL:
+    if group:
         for child in children:
             child.send_signal(number)
     process.send_signal(number)

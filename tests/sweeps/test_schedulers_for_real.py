@@ -22,7 +22,7 @@ SMALL = [
     "tracking.system_metrics_seconds=0", f"epochs={EPOCHS}", "study=cluster", "objective=val/loss",
 ]  # fmt: skip
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("schedulers")]
+pytestmark = [pytest.mark.slow]
 
 
 def needs(package: str, extra: str) -> pytest.MarkDecorator:

@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 
 from fiducial.tracking import Tracker, reconcile, track
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("remote")]
+pytestmark = [pytest.mark.slow]
 
 PAGE = Path(__file__).parents[2] / "docs" / "servers.md"
 PASSWORDS = {"CHANGE-ME-TOO": "admin-kElvin-31", "CHANGE-ME": "role-oHm-8451", "ANNAS-PASSWORD": "anna-tEsla-7290"}
