@@ -89,7 +89,7 @@ def test_sites_that_cannot_be_left_out(sites: str, leave_out: str, message: str,
 
 
 def test_sites_need_a_column_and_no_other_say() -> None:
-    with pytest.raises(InputError, match="data=table with a column `site`"):
+    with pytest.raises(InputError, match="data=table or data=mask_table with a column `site`"):
         assigned(SOURCE, leave_out="a")
     with pytest.raises(InputError, match="give one of them"):
         assigned(SOURCE, leave_out="a", splits="splits.csv")

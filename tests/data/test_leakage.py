@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.metrics import f1_score
 
-from fiducial.data.leakage import LEAKS, check_allowed, find_twins, in_lots, kinds, leaks, refuse
+from fiducial.data.leakage import LEAKS, agreement, check_allowed, find_twins, in_lots, kinds, leaks, refuse
 from fiducial.data.module import DataModule
 from fiducial.data.source import Cases, Source, Spec
 from fiducial.errors import InputError
@@ -52,6 +53,25 @@ def test_equal_images_across_splits_and_labels() -> None:
         "exact_duplicates": ["c3 (train) = c12 (val) = c25 (test)"],
         "conflicting_labels": ["c6 (label 0) = c7 (label 1)"],
     }
+
+
+def test_masks_of_equal_images_are_compared_by_dice() -> None:
+    source = Given({7: 6, 8: 6, 9: 6})
+    masks = {row: np.zeros((16, 16), np.uint8) for row in (6, 7, 9)}
+    masks[6][:4, :4], masks[7][:4, :2] = 1, 1  # 16 and 8 pixels, 8 in both
+    masks[9][:] = masks[6]
+    twins = find_twins(in_lots(source.images), kinds(source.cases), near=False)
+    found = leaks(source.cases, twins, masks.get)
+    assert found == {"conflicting_labels": ["c6 = c7 (Dice of their masks 0.667)"]}  # c8 has none
+    masks[7][:] = masks[6]
+    assert leaks(source.cases, twins, masks.get) == {}
+
+
+def test_agreement_of_masks() -> None:
+    first, second = np.array([[1, 1, 2, 0]], np.uint8), np.array([[1, 2, 2, 0]], np.uint8)
+    assert agreement(first, second) == pytest.approx(f1_score([1, 1, 2], [1, 2, 2], average="micro"))
+    assert agreement(first, first) == agreement(0 * first, 0 * first) == 1
+    assert agreement(first, 0 * first) == agreement(first, first.T) == 0
 
 
 def test_nearly_equal_images_are_not_told_as_equal() -> None:

@@ -16,8 +16,10 @@ from PIL import Image
 
 from fiducial.data import decathlon
 from fiducial.data.archive import unpack
+from fiducial.data.assignment import assigned
 from fiducial.data.chase_db1 import ChaseDb1, field_of_view
 from fiducial.data.checks import check
+from fiducial.data.columns import Columns
 from fiducial.data.decathlon import TASKS, Decathlon
 from fiducial.data.drive import Drive
 from fiducial.data.mask_table import MaskTable
@@ -314,6 +316,20 @@ class TestMaskTable:
         rows[0]["split"] = "training"
         with pytest.raises(InputError, match="split must be train, val, test; got 'training'"):
             _ = MaskTable(path=self.write(tmp_path, rows), classes=["background", "a", "b"]).cases
+
+    def test_sites_and_columns(self, tmp_path: Path) -> None:
+        rows = [
+            {**row, "site": "ab"[n % 2], "age": "" if n == 3 else str(50 + n)}
+            for n, row in enumerate(self.rows(tmp_path, 10))
+        ]
+        rows = [{**row, "subject": f"s{n}"} for n, row in enumerate(rows)]
+        path, options = self.write(tmp_path, rows), {"classes": ["background", "a", "b"]}
+        source = MaskTable(path=path, columns=Columns(names=["age"], missing="drop"), **options)
+        assert source.spec.columns == ("age",)
+        assert source.cases.subject.tolist() == [f"s{n}" for n in range(10) if n != 3]
+        cases = assigned(source, leave_out="b", num_folds=3)
+        assert sorted(cases.subject[cases.where("test")]) == ["s1", "s5", "s7", "s9"]
+        assert MaskTable(path=self.write(tmp_path, self.rows(tmp_path)), **options).sites is None
 
     def test_a_table_without_masks_is_named(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, [{"path": "a.nii", "masks": "b.nii"}])

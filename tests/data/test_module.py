@@ -14,7 +14,6 @@ from fiducial.data.module import (
     DataModule,
     balancing_weights,
     class_counts,
-    drop_channels,
     in_unit_range,
     standardise,
 )
@@ -204,24 +203,19 @@ def test_loaders_leave_the_global_generator_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_channels_are_dropped_as_often_as_asked_and_one_stays() -> None:
-    image = torch.ones(4000, 3, 2, 2)
-    found = drop_channels(image, 0.5, torch.Generator().manual_seed(0))
-    kept = found[:, :, 0, 0]
-    assert set(found.unique().tolist()) == {0.0, 1.0}
-    assert float(kept.sum(1).min()) == 1
-    # each stays with 0.5, and where all three would go (1 in 8) one of them stays
-    assert float(kept.mean()) == pytest.approx(0.5 + 1 / 8 / 3, abs=0.02)
-    assert torch.equal(drop_channels(image, 0.0, torch.Generator()), image)
-
-
 def test_missing_channels_are_their_mean_in_validation_and_test() -> None:
     source = Phantom(num_subjects=12, size=[8, 8], channels=3)
-    data = DataModule(source, missing=[0, 2], batch_size=4)
+    data = DataModule(source, missing=[0, 2], batch_size=4, mean=[0.5, 0.4, 0.3], std=0.2)
     data.prepare_data()
-    batch = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)["image"]
-    assert float(batch[:, [0, 2]].abs().max()) == 0
-    assert float(batch[:, 1].abs().max()) > 0
+    batch = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)
+    pixels = source.pixels()
+    assert pixels is not None
+    train = pixels[source.cases.where("train")] / 255
+    for channel, mean in ((0, 0.5), (2, 0.3)):
+        wanted = (train[:, channel].mean() - mean) / 0.2
+        assert batch["image"][:, channel].unique().tolist() == [pytest.approx(wanted, abs=1e-6)]
+    assert batch["present"].tolist() == [[False, True, False]] * 4
+    assert float(batch["image"][:, 1].std()) > 0
 
 
 @pytest.mark.parametrize(

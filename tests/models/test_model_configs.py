@@ -14,7 +14,8 @@ from fiducial.config.contract import unmet
 from fiducial.tasks.segmentation import heads_of
 
 FOLDER = Path(__file__).parents[2] / "conf" / "model"
-OPTIONS = sorted(file.stem for file in FOLDER.glob("*.yaml"))
+WRAPPERS = ("image_table", "late_fusion")  # see test_fusion
+OPTIONS = sorted({file.stem for file in FOLDER.glob("*.yaml")} - {*WRAPPERS})
 IMAGES = [(1, (28, 28)), (3, (64, 64)), (1, (28, 28, 28)), (3, (32, 32, 32))]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 EXAMPLES = """examples:
   fiducial evaluate outputs/runs/breastmnist-resnet18/20260101-120000-abc123
   fiducial evaluate 20260101-120000-abc123 --split val --checkpoint last
+  fiducial evaluate 20260101-120000-abc123 --modalities
   fiducial evaluate 20260101-120000-abc123 data=table data.source.path=other_hospital.csv
 """
 
@@ -17,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="folder, last part of the folder, or id of a run")
     parser.add_argument("overrides", nargs="*", help="changes of the run's configuration, such as data=…")
     parser.add_argument("--split", choices=["train", "val", "test"], default="test")
+    every = "score every choice of channels, the others being taken for missing: a table, and its picture"
+    parser.add_argument("--modalities", action="store_true", help=every)
     parser.add_argument("--checkpoint", choices=["best", "last"], help="default: the one that the run selected")
     parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of runs (default: outputs)")
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of config groups of your own")
@@ -29,5 +32,11 @@ def run(args: argparse.Namespace) -> int:
 
     out = folder.find(args.run, Path(args.outputs))
     cfg = folder.changed(out, args.overrides, args.config_dir)
-    evaluate(cfg, out, split=args.split, checkpoint=args.checkpoint or cfg.select)
+    how = {"split": args.split, "checkpoint": args.checkpoint or cfg.select}
+    if args.modalities:
+        from fiducial.runs.modalities import evaluate_modalities
+
+        evaluate_modalities(cfg, out, **how)
+    else:
+        evaluate(cfg, out, **how)
     return 0

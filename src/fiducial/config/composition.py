@@ -26,6 +26,7 @@ from fiducial.config.location import ROOT, Groups, conf_dir
 from fiducial.config.overrides import ROOTS, prepare
 from fiducial.config.scalars import settings
 from fiducial.config.schema import GROUPS, SWEEP_GROUPS, RunConfig
+from fiducial.config.wrapped import WRAPPED, tell
 from fiducial.errors import InputError, nearest
 
 # What may differ between two runs that must give the same result.
@@ -96,16 +97,18 @@ def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups) -> Compo
     """Fill in what follows from other values, and check the whole."""
     picked = cfg.hydra.runtime.choices
     choices = {group: str(picked[group]) for group in GROUPS if picked.get(group) not in (None, "null")}
+    inner = {WRAPPED: str(picked[f"model@{WRAPPED}"])} if f"model@{WRAPPED}" in picked else {}
     cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     OmegaConf.set_struct(cfg, False)
     with translated_errors():
+        tell(cfg)
         check_components(cfg, choices, groups)
         source = _source(cfg, choices)
         cfg.data.spec = source.spec.as_config()
         cfg.name = cfg.name or f"{choices['data']}-{choices['model']}"
         cfg.study = cfg.study or choices.get("experiment") or choices["data"]
         cfg.outputs = str(Path(cfg.outputs).expanduser().resolve())
-        check_fit(cfg, choices, groups)
+        check_fit(cfg, {**choices, **inner}, groups)
         _check_run(cfg)
         sweep = OmegaConf.masked_copy(cfg, list(SWEEP_GROUPS))
         cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in SWEEP_GROUPS])
@@ -229,4 +232,6 @@ def _message(error: BaseException) -> str:
     if isinstance(error, ValidationError) and key in RunConfig.__dataclass_fields__:
         kind = str(RunConfig.__dataclass_fields__[key].type).replace(" | None", " or null")
         return f"{key}: expected {kind}, got {error.value!r}"
+    if f"'model@{WRAPPED}'" in text:
+        return f"{WRAPPED}: only a model that wraps another network takes one: late_fusion, image_table"
     return f"{key}: {text}" if key and key not in text else text

@@ -18,6 +18,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from fiducial.config.location import Groups
+from fiducial.config.wrapped import tell, wraps
 from fiducial.errors import InputError
 
 
@@ -49,9 +50,15 @@ def unmet(cfg: DictConfig, group: str) -> Iterator[tuple[str, Any]]:
 
 def _fitting(cfg: DictConfig, group: str, groups: Groups) -> Iterator[str]:
     """Yield the options of a group that would fit everything else."""
-    trial = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != group])
-    for option in groups.options(group):
-        trial[group] = groups.content(group, option)
+    kind, _, part = group.partition(".")
+    trial = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != kind])
+    for option in groups.options(kind):
+        content = groups.content(kind, option)
+        if part and wraps(content):
+            continue
+        trial[kind] = {**_plainly(cfg[kind]), part: content} if part else content
+        if part:
+            tell(trial)
         if not any(unmet(trial, group)):
             yield option
 
@@ -85,6 +92,13 @@ def _text(condition: Any) -> str:
         return f"{', '.join(names)} or {last}" if names else last
     words = {"at_least": "at least", "multiple_of": "a multiple of"}
     return " and ".join(f"{words[name]} {limit}" for name, limit in condition.items())
+
+
+def _plainly(node: DictConfig) -> dict[str, Any]:
+    """Return a node as plain containers, interpolations in place."""
+    content = OmegaConf.to_container(node, resolve=False)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
 
 
 def _plain(value: Any) -> Any:

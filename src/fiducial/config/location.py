@@ -77,6 +77,7 @@ class Groups:
         defaults = _read(self.path(group, option)).get("defaults", [])
         entries = [entry for entry in defaults if isinstance(entry, dict)]
         picked = {key.removeprefix("override").strip(" /"): name for entry in entries for key, name in entry.items()}
+        picked = {key: name for key, name in picked.items() if "@" not in key or "@_global_" in key}
         return {key.partition("@")[0]: name for key, name in picked.items()}
 
     def default(self, group: str) -> str | None:

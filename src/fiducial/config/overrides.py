@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 
 from fiducial.config.location import Groups
 from fiducial.config.schema import GROUPS, PRESETS, RunConfig
+from fiducial.config.wrapped import WRAPPED, wraps
 from fiducial.errors import InputError, nearest
 
 ROOTS = (*RunConfig.__dataclass_fields__, *PRESETS)
@@ -60,8 +61,22 @@ def _prepared(override: Override, groups: Groups) -> str:
             f"{line} gives values for several runs: add -m to run them all, or write {key}=[…,…] for one list"
         )
     head, dot, _ = key.partition(".")
+    if key == WRAPPED and override.type is OverrideType.CHANGE:
+        return _inner(override, groups)
     inside = dot and (head in GROUPS or head == "trainer")
     return f"++{line}" if inside and override.type is OverrideType.CHANGE else line
+
+
+def _inner(override: Override, groups: Groups) -> str:
+    """Return the override by which Hydra puts another network into the one that wraps it."""
+    option = override.get_value_element_as_str()
+    known = [name for name in groups.options("model") if not wraps(groups.content("model", name))]
+    if option not in known:
+        raise InputError(
+            f"{WRAPPED}={option}: there is no such network to wrap{nearest(option, known)} (there are: "
+            f"{', '.join(known)})"
+        )
+    return f"model@{WRAPPED}={option}"
 
 
 def _check(override: Override, groups: Groups) -> None:

@@ -4,17 +4,17 @@
     medmnist          the 18 MedMNIST v2 sets (facts in medmnist_sets)
     mednist           MONAI's tutorial set
     image_folder      folders of images, a class each
-    table             a CSV of image files
+    table             a CSV of image files; columns are further ones, which come with the image
     phantom           synthetic images (drawn by anatomy)
     files             what sources of image files share; images reads one (formats decodes it), pack all of them once
     masked            the contract of sources with masks, each case a `sample`
     drive, chase_db1  fundus photographs with vessels
     decathlon, nnunet_raw, mask_table
                       volumes or pictures with masks (volume_files has what they share, volumes reads NIfTI)
-    phantom_masks     synthetic images with masks
+    phantom_masks     synthetic images with masks; phantom_modalities, phantom_table: of two modalities, with columns
     download, archive, splits, checks
     module            source → splits → loaders → batches (dataset, sampler, augment; for masks preparation, prepared,
-                      patches, sides)
+                      patches, sides; for missing channels modalities)
 
 Everything but the last entry is free of torch: a configuration is checked against a source before torch is loaded.
 """

@@ -48,7 +48,9 @@ def _without(source: Source, site: str) -> Cases:
 
     sites = source.sites
     if sites is None:
-        raise InputError(f"data.leave_out={site} needs to know sites: data=table with a column `site`")
+        raise InputError(
+            f"data.leave_out={site} needs to know sites: data=table or data=mask_table with a column `site`"
+        )
     known = sorted(set(sites.tolist()))
     if site not in known:
         raise InputError(f"data.leave_out: there is no site {site!r}{nearest(site, known)} (sites: {', '.join(known)})")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fiducial.data.room import check_room
 from fiducial.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def _picture(path: Path) -> NDArray[Any]:
     from PIL import Image
 
     with Image.open(path) as image:
+        check_room((*image.size, len(image.getbands())), path)
         if image.format == "GIF" and getattr(image, "n_frames", 1) > 1:
             raise InputError(f"{path}: expected one picture, got an animation of {getattr(image, 'n_frames', 0)}")
         if image.mode in ("1", "L", "LA"):
@@ -87,6 +89,7 @@ def _tiff(path: Path) -> NDArray[Any]:
         series, page = file.series[0], file.pages.first
         if page.compression in (tifffile.COMPRESSION.LZW, tifffile.COMPRESSION.JPEG) and len(series.pages) == 1:
             return _picture(path)  # tifffile decodes these only with a package of its own
+        check_room(series.shape, path)
         pixels, axes, colormap = series.asarray(), series.axes, page.colormap
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * 255
@@ -110,6 +113,7 @@ def _nifti(path: Path) -> NDArray[Any]:
     import numpy as np
 
     volume: Any = nibabel.load(path)
+    check_room(volume.shape, path)
     values: NDArray[Any] = np.asarray(volume.dataobj)  # (x, y, z)
     while values.ndim > 2 and values.shape[-1] == 1:
         values = values[..., 0]

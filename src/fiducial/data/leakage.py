@@ -8,7 +8,7 @@ refuse      stops a run that has leaks which nobody allowed by name
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,19 +109,57 @@ def in_lots(pixels: NDArray[Any]) -> Iterable[NDArray[Any]]:
         yield pixels[start : start + size]
 
 
-def leaks(cases: Cases, twins: Twins) -> dict[str, list[str]]:
-    """Return what must not be, by kind: a text for each subject, group or pair; kinds without any are left out."""
+def leaks(
+    cases: Cases, twins: Twins, mask_of: Callable[[int], NDArray[np.uint8] | None] | None = None
+) -> dict[str, list[str]]:
+    """Return what must not be, by kind: a text for each subject, group or pair; kinds without any are left out.
+
+    Args:
+        cases: with their splits.
+        twins: images that are equal, or nearly so.
+        mask_of: gives the mask of a row, or None for one that nobody has labelled; None where there are labels.
+    """
     found: dict[str, list[str]] = {SHARED_SUBJECTS: shared_subjects(cases), EXACT: [], NEAR: [], CONFLICTING: []}
     for rows in twins.equal:
         if len(set(cases.split[rows].tolist())) > 1:
             found[EXACT].append(" = ".join(f"{cases.case[row]} ({cases.split[row]})" for row in rows))
         if len({str(label) for label in cases.label[rows].tolist()}) > 1:
             found[CONFLICTING].append(" = ".join(f"{cases.case[row]} (label {cases.label[row]})" for row in rows))
+        if mask_of is not None:
+            found[CONFLICTING] += _differing(cases, rows, mask_of)
     for first, second in twins.near:
         if cases.split[first] != cases.split[second]:
             names = (f"{cases.case[row]} ({cases.split[row]})" for row in (first, second))
             found[NEAR].append(" ≈ ".join(names))
     return {kind: texts for kind, texts in found.items() if texts}
+
+
+def _differing(cases: Cases, rows: NDArray[np.int64], mask_of: Callable[[int], NDArray[np.uint8] | None]) -> list[str]:
+    """Return the pairs of equal images, each with the first of its group, whose masks differ, with their Dice."""
+    first, reference, found = 0, None, []
+    for row in rows.tolist():
+        mask = mask_of(row)
+        if mask is None:
+            continue
+        if reference is None:
+            first, reference = row, mask
+        elif (dice := agreement(reference, mask)) < 1:
+            found.append(f"{cases.case[first]} = {cases.case[row]} (Dice of their masks {dice:.3g})")
+    return found
+
+
+def agreement(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Return the Dice of two masks of classes: twice the pixels of the same class over those of any, 0 left out.
+
+    It is 1 only for masks that are equal, two empty ones among them, and 0 for masks of different shapes.
+    """
+    import numpy as np
+
+    if first.shape != second.shape:
+        return 0.0
+    total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
+    same = int(np.count_nonzero((first == second) & (first > 0)))
+    return 2 * same / total if total else 1.0
 
 
 def check_allowed(allow: Sequence[str]) -> tuple[str, ...]:

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fiducial.data.columns import Columns, Covariates
 from fiducial.data.dicom.guard import refuse_identifiers
 from fiducial.data.formats import decode
 from fiducial.data.masked import Entry
-from fiducial.data.source import SPLITS
+from fiducial.data.source import SPLITS, Spec
 from fiducial.data.table import Table
 from fiducial.data.volume_files import VolumeFiles
 from fiducial.data.volumes import is_nifti, volume_size
 from fiducial.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class MaskTable(VolumeFiles):
     """Read the images and masks that a CSV file names, a line a case.
 
     Columns: `path` (files of several channels are separated by `|`), `mask` (empty for a case that nobody labelled),
-    and optionally `region` (a mask of where results count), `subject` and `split`. Paths are relative to the table's
-    folder, or absolute. Images are NIfTI volumes or pictures.
+    and optionally `region` (a mask of where results count), `subject`, `split` and `site`. Paths are relative to
+    the table's folder, or absolute. Images are NIfTI volumes or pictures.
 
     Args:
         path: the CSV file.
         classes: names in the order of the numbers in masks, the background first.
         image_column: name of the column of images.
         mask_column: name of the column of masks.
+        columns: further columns, which a network sees beside the image.
         **options: see `VolumeFiles`: fractions, seed, allow_unlabelled, modality, cache.
 
     Raises:
@@ -42,10 +49,11 @@ class MaskTable(VolumeFiles):
         classes: Sequence[str] = ("background", "foreground"),
         image_column: str = "path",
         mask_column: str = "mask",
+        columns: Columns | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.table = Table(path=path, path_column=image_column, label_column=mask_column)
+        self.table = Table(path=path, path_column=image_column, label_column=mask_column, columns=columns)
         self.image_column, self.mask_column = image_column, mask_column
         if len(classes) < 2:
             raise InputError(f"data.source.classes must name the background and at least one class; got {classes}")
@@ -73,6 +81,22 @@ class MaskTable(VolumeFiles):
     def check_private(self, settings: Mapping[str, str]) -> None:
         """Refuse what DICOM files say of a person where it would be logged."""
         refuse_identifiers([entry.images[0] for entry in self.entries], lambda: self.cases, settings)
+
+    @property
+    def sites(self) -> NDArray[np.str_] | None:
+        """The site of each case, where there is a column `site`."""
+        return self.table.sites
+
+    @property
+    def covariates(self) -> Covariates | None:
+        """Values of the further columns."""
+        return self.table.covariates
+
+    @cached_property
+    def spec(self) -> Spec:
+        """What images are like, from the first file, and which columns come with them."""
+        covariates = self.covariates
+        return replace(super().spec, columns=covariates.features if covariates is not None else ())
 
     def listed(self) -> list[Entry]:
         """Return the files of every line."""

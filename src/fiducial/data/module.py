@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from fiducial.data.assignment import assigned
 from fiducial.data.augment import Augment, Sides
 from fiducial.data.checks import check
+from fiducial.data.columns import Encoding
 from fiducial.data.dataset import Batch, CaseDataset
 from fiducial.data.leakage import (
     NEAR_LIMIT,
@@ -29,6 +30,7 @@ from fiducial.data.leakage import (
     refuse,
 )
 from fiducial.data.masked import MaskedSource
+from fiducial.data.modalities import FILLS, Fill, channel_means, dropped, filled, without
 from fiducial.data.patches import PatchDataset, Patches, WholeDataset
 from fiducial.data.prepared import Prepare, PreparedCases
 from fiducial.data.sampler import BatchSampler
@@ -77,8 +79,9 @@ class DataModule(pl.LightningDataModule):
         num_workers: processes that read images; by default none where all pixels are one array.
         augment: applied to training batches on the device.
         channel_dropout: probability with which each channel of a training image is taken for missing; one always stays.
-        missing: channels, by number, that are taken for missing in validation and test. A missing channel is 0 once
-            normalised: its mean.
+        missing: channels, by number, that are taken for missing in validation and test.
+        fill: what stands for a missing channel: its "mean" over the training split, "zero" (before normalisation), or
+            "learned", values that the network learns from training images some of whose channels are missing.
         patches: how cases with masks are cut; whole ones are validated and tested.
         prepare: brings cases with masks to one orientation, spacing and range of intensities.
         cache_limit_gib: room on disk for prepared cases.
@@ -105,6 +108,7 @@ class DataModule(pl.LightningDataModule):
         augment: Augment | None = None,
         channel_dropout: float = 0.0,
         missing: Sequence[int] = (),
+        fill: Fill = "mean",
         patches: Patches | None = None,
         prepare: Prepare | None = None,
         cache_limit_gib: float = 50.0,
@@ -139,7 +143,15 @@ class DataModule(pl.LightningDataModule):
                 f"data.missing must be some, and not all, of the channels 0 to {self.spec.channels - 1}; "
                 f"got {list(missing)}"
             )
-        self.channel_dropout, self.missing = channel_dropout, list(missing)
+        if fill not in FILLS:
+            raise InputError(f"data.fill must be {', '.join(FILLS)}; got {fill}{nearest(fill, FILLS)}")
+        if fill == "learned" and not channel_dropout:
+            raise InputError(
+                "data.fill=learned is learned from training images with missing channels: give data.channel_dropout=0.3"
+            )
+        self.channel_dropout, self.missing, self.fill = channel_dropout, list(missing), fill
+        self._means: list[float] | None = None  # of channels; as long as none is missing, nobody asks
+        self._encoding: Encoding | None = None
         self.patches, self.prepare, self.cache_limit_gib = patches, prepare, cache_limit_gib
         self.dataset: CaseDataset | WholeDataset | None = None
         self.test_split = "test"
@@ -149,6 +161,8 @@ class DataModule(pl.LightningDataModule):
         """Read the table of cases and refuse one that cannot be trusted; download and decode if needed."""
         check(self.cases, self.spec, allow_shared_subjects=SHARED_SUBJECTS in self.allow)
         self.setup()
+        if self.spec.columns:
+            _ = self.columns  # a category that nothing can be learned about is refused before anything is learned
         if self.leaks is None:
             found = self._leaks()
             refuse(found, self.allow)
@@ -166,7 +180,9 @@ class DataModule(pl.LightningDataModule):
             images = (self._image(row)[None] for row in range(len(self.cases)))
         if images is not None:
             self.looked_for = "exact and near duplicates" if near else "exact duplicates"
-        return leaks(self.cases, find_twins(images or (), kinds(self.cases), near=near))
+        twins = find_twins(images or (), kinds(self.cases), near=near)
+        masks = isinstance(self.dataset, WholeDataset)
+        return leaks(self.cases, twins, (lambda row: self.prepared[row].mask) if masks else None)
 
     def _image(self, row: int) -> NDArray[Any]:
         return self.prepared[row].image if isinstance(self.dataset, WholeDataset) else np.asarray(self.source.read(row))
@@ -199,6 +215,7 @@ class DataModule(pl.LightningDataModule):
         """Return batches of the training split, in the order of each epoch; of masked cases, patches."""
         if isinstance(self.dataset, WholeDataset):
             return self._patch_loader(self.dataset.prepared)
+        self._refuse_absent(class_counts(self.cases, self.spec.num_classes), "is")
         weights = balancing_weights(self.cases, self.spec.num_classes) if self.sampling == "balanced" else None
         return self._loader("train", order=self.sampling, weights=weights, epoch=self._epoch)
 
@@ -225,18 +242,44 @@ class DataModule(pl.LightningDataModule):
                 counts += torch.tensor([np.count_nonzero(mask == number) for number in range(len(counts))])
         return counts
 
+    @cached_property
+    def columns(self) -> Float[Tensor, "cases features"]:
+        """Features from the table's columns, encoded by what the training split says."""
+        covariates = self.source.covariates
+        assert covariates is not None
+        if self._encoding is None:
+            self._encoding = Encoding.of(covariates, self.cases.where("train"))
+        return torch.from_numpy(self._encoding(covariates, self.cases.case.tolist()))
+
+    @property
+    def fill_value(self) -> Float[Tensor, " channels"]:
+        """What a missing channel holds, normalised; 0 where the network learns it."""
+        if self.fill == "learned":
+            return torch.zeros(self.spec.channels)
+        if self.fill == "mean" and self._means is None:
+            self._means = channel_means(self._image(row) for row in self.rows("train").tolist())
+        value = torch.tensor(self._means if self.fill == "mean" else [0.0] * self.spec.channels)
+        return (value - self.mean) / self.std
+
     def rows(self, split: str) -> Int[Tensor, " cases"]:
         """Return the row numbers of one split."""
         assert split in SPLITS
         return torch.from_numpy(self.cases.where(split))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of the epoch that comes next."""
-        return {"epoch": self._epoch()}
+        """Return the number of the epoch that comes next, and what was learned about channels and columns."""
+        encoding = None if self._encoding is None else self._encoding.state()
+        return {"epoch": self._epoch(), "channel_means": self._means, "encoding": encoding}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the number of the epoch that comes next: workers start on it before the trainer's own is restored."""
-        self._first_epoch = state_dict["epoch"]
+        """Take the number of the epoch that comes next: workers start on it before the trainer's own is restored.
+
+        What stands for missing values is what the training said, whatever data are tested.
+        """
+        self._first_epoch, self._means = state_dict["epoch"], state_dict.get("channel_means")
+        if (encoding := state_dict.get("encoding")) is not None:
+            self._encoding = Encoding(**encoding)
+            self.__dict__.pop("columns", None)
 
     def _epoch(self) -> int:
         if self.trainer is None:
@@ -246,17 +289,21 @@ class DataModule(pl.LightningDataModule):
 
     def _patch_loader(self, prepared: PreparedCases) -> DataLoader[Any]:
         assert self.patches is not None
-        absent = [name for name, count in zip(self.spec.classes, self.pixel_counts(), strict=True) if not count]
-        if absent:
-            raise InputError(
-                f"no training case has a pixel of class {', '.join(absent)}: nothing can be learned about it. Leave it "
-                "out of the classes, or draw other splits with data.source.seed=…"
-            )
+        self._refuse_absent(self.pixel_counts(), "has a pixel")
         dataset = PatchDataset(prepared, self.patches, seed=self.seed, fixed=self.sampling == "fixed")
         each = self.patches.per_case
         items = (self.rows("train")[:, None] * each + torch.arange(each)).flatten()
         size = len(items) if self.batch_size == "full" else int(self.batch_size)
         return self._over(dataset, items, size, order=self.sampling, epoch=self._epoch)
+
+    def _refuse_absent(self, counts: Int[Tensor, " classes"], verb: str) -> None:
+        """Refuse to learn where a class has no training case."""
+        absent = [name for name, count in zip(self.spec.classes, counts, strict=True) if not count]
+        if absent:
+            raise InputError(
+                f"no training case {verb} of class {', '.join(absent)}: nothing can be learned about it. Leave it "
+                "out of the classes, or draw other splits with data.source.seed=…"
+            )
 
     def _loader(self, split: str, **options: Any) -> DataLoader[Any]:
         assert self.dataset is not None
@@ -298,6 +345,8 @@ class DataModule(pl.LightningDataModule):
         """Raise what went wrong with a batch where it was read."""
         if isinstance(batch, InputError):
             raise batch
+        if self.spec.columns:
+            batch["columns"] = self.columns[batch["row"]]
         return batch
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
@@ -319,12 +368,15 @@ class DataModule(pl.LightningDataModule):
             else:
                 image = self.augment(image, draw)
         image = standardise(image, self.mean, self.std)
+        present = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
         if trainer and trainer.training and self.channel_dropout:
             parts = (self.seed, "channels", batch["epoch"], batch["step"], trainer.global_rank)
-            image = drop_channels(image, self.channel_dropout, generator(*parts, device=image.device))
+            present = dropped(present, self.channel_dropout, generator(*parts, device=image.device))
+            image = filled(image, present, self.fill_value)
         elif self.missing and not (trainer and trainer.training):
-            image[:, self.missing] = 0
-        batch["image"] = image
+            present = without(present, self.missing)
+            image = filled(image, present, self.fill_value)
+        batch["image"], batch["present"] = image, present
         if "mask" in batch:
             batch["mask"] = batch["mask"].long()
         return batch
@@ -352,15 +404,6 @@ def standardise(
     shape = (1, -1, *[1] * (image.ndim - 2))
     centre, scale = (torch.as_tensor(v, dtype=torch.float32, device=image.device).view(shape) for v in (mean, std))
     return (image - centre) / scale
-
-
-def drop_channels(
-    image: Float[Tensor, "batch channels *spatial"], probability: float, draw: torch.Generator
-) -> Float[Tensor, "batch channels *spatial"]:
-    """Return images some of whose channels are 0, each with the given probability; one drawn at random always stays."""
-    chance = torch.rand(image.shape[:2], generator=draw, device=image.device)
-    kept = (chance >= probability) | (chance == chance.amax(dim=1, keepdim=True))
-    return image * kept.view(*kept.shape, *[1] * (image.ndim - 2))
 
 
 def _per_channel(value: float | list[float], channels: int) -> Float[Tensor, " channels"]:

@@ -89,7 +89,7 @@ class PreparedCases:
         _check_values(sample, name)
         try:
             return sample if self.prepare is None else self.prepare(sample)
-        except (RuntimeError, ValueError) as error:
+        except (MemoryError, RuntimeError, ValueError) as error:
             raise InputError(f"{name}: it cannot be prepared: {error}") from error
 
     def _write(self, folder: Path, sample: Sample) -> None:

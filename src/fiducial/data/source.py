@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from fiducial.data.columns import Covariates
+
 Target = Literal["binary", "multiclass", "multilabel", "ordinal"]
 SPLITS = ("train", "val", "test")
 
@@ -34,6 +36,7 @@ class Spec:
         classes: class names, in the order of their label numbers.
         sequence: the first spatial axis runs over frames or slices, and cases differ in their number.
         modality: as a person would say it ("breast ultrasound").
+        columns: features from a table that come with each image, by name.
     """
 
     channels: int
@@ -43,6 +46,7 @@ class Spec:
     classes: tuple[str, ...]
     sequence: bool = False
     modality: str = ""
+    columns: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -55,6 +59,8 @@ class Spec:
             "size": list(self.size),
             "classes": list(self.classes),
             "num_classes": self.num_classes,
+            "columns": list(self.columns),
+            "num_columns": len(self.columns),
         }
 
 
@@ -112,6 +118,16 @@ class Source(ABC):
             InputError: one does.
         """
         return None
+
+    @property
+    def covariates(self) -> Covariates | None:
+        """Values of a table's columns that a network may see beside the image, in the order of the table."""
+        return None
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Names of an image's channels; numbers where nobody named them."""
+        return tuple(f"channel {number}" for number in range(self.spec.channels))
 
     @abstractmethod
     def read(self, index: int) -> NDArray[Any]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from fiducial.data.columns import Columns, Covariates
 from fiducial.data.dicom.guard import refuse_identifiers
 from fiducial.data.files import FileSource
 from fiducial.data.source import SPLITS, Cases, Spec, Target
@@ -37,6 +40,7 @@ class Table(FileSource):
         fractions: share of subjects in train, val and test, where there is no column.
         seed: of the draw.
         modality: as a person would say it.
+        columns: further columns, which a network sees beside the image.
         **options: see `FileSource`: size, channels, policy, intensity, cache, pack.
 
     Raises:
@@ -57,14 +61,15 @@ class Table(FileSource):
         fractions: Sequence[float] = (0.6, 0.2, 0.2),
         seed: int = 0,
         modality: str = "",
+        columns: Columns | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.path = Path(path).expanduser()
         self.path_column, self.subject_column, self.split_column = path_column, subject_column, split_column
-        self.site_column = site_column
+        self.site_column, self.columns = site_column, columns or Columns()
         self.label_columns = [label_column] if isinstance(label_column, str) else list(label_column)
-        self._classes, self._target = classes, target
+        self._classes, self._target, self.num_dropped = classes, target, 0
         if target is not None and target not in get_args(Target):
             kinds = get_args(Target)
             raise InputError(f"data.source.target must be {', '.join(kinds)}; got {target}{nearest(target, kinds)}")
@@ -98,12 +103,20 @@ class Table(FileSource):
         for line, row in lines:
             if None in row or None in row.values():
                 raise self._at(line, f"expected {len(columns)} values, one a column")
-        return [(line, {name: value.strip() for name, value in row.items()}) for line, row in lines]
+        stripped = [(line, {name: value.strip() for name, value in row.items()}) for line, row in lines]
+        if self.columns.missing != "drop":
+            return stripped
+        kept = [(line, row) for line, row in stripped if self.columns.complete(row)]
+        if not kept:
+            raise InputError(f"{self.path}: no line has a value in each of {', '.join(self.columns.names)}")
+        self.num_dropped = len(stripped) - len(kept)
+        return kept
 
     def _check_columns(self, columns: list[str]) -> None:
         named = [self.path_column, *self.label_columns]
         named += [name for name in (self.subject_column, self.split_column) if name not in ("subject", "split")]
         named += [self.site_column] if self.site_column != "site" else []
+        named += self.columns.needed
         for name in named:
             if name not in columns:
                 found = ", ".join(columns) or "none"
@@ -167,7 +180,27 @@ class Table(FileSource):
         if self.target == "binary" and len(self.classes) != 2:
             raise InputError(f"{self.path}: a binary target has two classes; there are {', '.join(self.classes)}")
         channels, size = self.shape
-        return Spec(channels, len(size), size, self.target, self.classes, modality=self.modality)
+        covariates = self.covariates
+        columns = covariates.features if covariates is not None else ()
+        return Spec(channels, len(size), size, self.target, self.classes, modality=self.modality, columns=columns)
+
+    @cached_property
+    def covariates(self) -> Covariates | None:
+        """Values of the further columns."""
+        if not self.columns.names:
+            return None
+        known = self.subject_column in self.rows[0]
+        subjects = [self._subject(line, row) for line, row in self._lines] if known else None
+        return self.columns.read(self._lines, self.path, subjects)
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Return a hash of every file's content with its case, subject, split and label, and of the columns."""
+        found = super().fingerprint()
+        if not self.columns.names:
+            return found
+        values = [[row[name] for name in self.columns.needed] for row in self.rows]
+        digest = hashlib.sha256(json.dumps([found["sha256"], values]).encode()).hexdigest()
+        return {**found, "sha256": digest, "cases_left_out": str(self.num_dropped)}
 
     @cached_property
     def cases(self) -> Cases:

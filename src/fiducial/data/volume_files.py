@@ -49,6 +49,11 @@ class VolumeFiles(MaskedFiles):
         """Names of the channels."""
 
     @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Names of the channels."""
+        return self.channels
+
+    @property
     @abstractmethod
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of their numbers."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fiducial.data.formats import decode
+from fiducial.data.room import check_room
 from fiducial.data.sample import Sample, as_mask, check_same_grid
 from fiducial.errors import InputError
 
@@ -40,6 +41,7 @@ def read_volume(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
         raise InputError(f"{path}: there is no such volume")
     try:
         volume: Any = nibabel.load(path)
+        check_room(volume.shape, path)
         values: NDArray[Any] = np.asarray(volume.dataobj)
         affine: NDArray[np.float64] = np.asarray(volume.affine, np.float64)
     except (OSError, EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:

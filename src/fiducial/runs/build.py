@@ -17,6 +17,7 @@ from fiducial.checkpoints import AtomicCheckpointIO, Checkpoints
 from fiducial.data.module import DataModule, class_counts
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware, build_trainer
+from fiducial.models.filled import Filled
 from fiducial.objective import lower_is_better
 from fiducial.reports.progress import Progress
 from fiducial.runs import folder
@@ -35,7 +36,7 @@ def component(cfg: Any, **arguments: Any) -> Any:
         return None
     node = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(node, dict)
-    node.pop("contract", None)
+    node = _without_contracts(node)
     # Plain lists: a checkpoint that holds any other kind cannot be read.
     plain = {"_convert_": "all", **node, "_partial_": True}
     try:
@@ -50,6 +51,19 @@ def component(cfg: Any, **arguments: Any) -> Any:
         raise InputError(f"{node['_target_']} could not be built: {cause}") from error
 
 
+def _without_contracts(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_contracts(value) for key, value in node.items() if key != "contract"}
+    return node
+
+
+def build_model(cfg: DictConfig) -> torch.nn.Module:
+    """Return the network; one before which missing modalities are replaced, if their values are learned."""
+    model = component(cfg.model)
+    assert isinstance(model, torch.nn.Module)
+    return Filled(model, cfg.data.spec.channels) if cfg.data.get("fill") == "learned" else model
+
+
 def build_data(cfg: DictConfig) -> DataModule:
     """Return the data module; its table of cases is read and checked."""
     batch_size = {"batch_size": "full"} if _contract(cfg.optimizer).get("full_batch") else {}
@@ -61,8 +75,8 @@ def build_data(cfg: DictConfig) -> DataModule:
 
 def build_task(cfg: DictConfig, data: DataModule, hardware: Hardware) -> Task:
     """Return the task with its network, the same for the same seed."""
-    model = component(cfg.model)
-    model.to(memory_format=hardware.memory_format)
+    model = build_model(cfg)
+    model.to(memory_format=hardware.memory_format)  # type: ignore[call-overload]
     task = component(
         cfg.task,
         model=model,
@@ -86,8 +100,7 @@ def build_task(cfg: DictConfig, data: DataModule, hardware: Hardware) -> Task:
 def build_network(cfg: DictConfig, hardware: Hardware, checkpoint: Path) -> torch.nn.Module:
     """Return the network of a run with the weights of a checkpoint, ready to predict."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    network = component(cfg.model)
-    assert isinstance(network, torch.nn.Module)
+    network = build_model(cfg)
     network.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("model.")})
     return network.eval().to(hardware.device_type)
 

@@ -9,11 +9,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from fiducial.checkpoints import BEST, LAST
+from fiducial.data.module import DataModule
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware
 from fiducial.runs import folder
 from fiducial.runs.build import build_data, build_task, component, trainer_for
 from fiducial.runs.quiet import quiet
+from fiducial.tasks.base import Task
 
 
 def evaluate(cfg: DictConfig, out: Path, *, split: str, checkpoint: str) -> dict[str, Any]:
@@ -23,15 +25,7 @@ def evaluate(cfg: DictConfig, out: Path, *, split: str, checkpoint: str) -> dict
     """
     from fiducial.runs.outcome import Outcome
 
-    quiet()
-    hardware: Hardware = component(cfg.hardware).alone()
-    hardware.check()
-    hardware.prepare()
-    data = build_data(cfg)
-    data.test_split = split
-    task = build_task(cfg, data, hardware)
-    if folder.is_finished(out):
-        task.recall(json.loads((out / folder.SCORES).read_text()))
+    data, task, hardware = opened(cfg, out, split)
     weights, place = checkpoint_file(out, checkpoint), folder.of_evaluation(out)
     trainer = trainer_for(cfg, place, hardware, logger=None, callbacks=[])
     trainer.test(task, datamodule=data, ckpt_path=weights, verbose=False, weights_only=True)
@@ -39,6 +33,34 @@ def evaluate(cfg: DictConfig, out: Path, *, split: str, checkpoint: str) -> dict
     outcome.save()
     outcome.show()
     return outcome.scores
+
+
+def opened(cfg: DictConfig, out: Path, split: str) -> tuple[DataModule, Task, Hardware]:
+    """Return data, task and hardware to test one split of the data with the run in `out`.
+
+    Raises:
+        InputError: the data come with other columns than those that the run learned from.
+    """
+    quiet()
+    hardware: Hardware = component(cfg.hardware).alone()
+    hardware.check()
+    hardware.prepare()
+    _check_columns(list(folder.config(out).data.spec.get("columns", ())), list(cfg.data.spec.columns))
+    data = build_data(cfg)
+    data.test_split = split
+    task = build_task(cfg, data, hardware)
+    if folder.is_finished(out):
+        task.recall(json.loads((out / folder.SCORES).read_text()))
+    return data, task, hardware
+
+
+def _check_columns(learned: list[str], given: list[str]) -> None:
+    if learned != given:
+        raise InputError(
+            f"the run learned from the columns {', '.join(learned) or 'none'}; these data give "
+            f"{', '.join(given) or 'none'}. Categories that a table lacks are named by "
+            "data.source.columns.categories={sex: [f, m]}"
+        )
 
 
 def checkpoint_file(out: Path, name: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from fiducial.data.assignment import assigned
 from fiducial.data.checks import check
 from fiducial.data.leakage import LEAKS, MEANING, SHARED_SUBJECTS, leaks
+from fiducial.data.masked import MaskedSource
 from fiducial.data.perceptual import CORRELATION, DISTANCE
 from fiducial.data.source import SPLITS, Cases, Source, Spec
 from fiducial.data.survey import Survey, survey
@@ -45,11 +46,12 @@ def inspect(cfg: DictConfig, title: str, *, near: bool = True, pictures: bool = 
     cases, spec = assigned(source, **options), source.spec
     seen = survey(source, near=near)
     assert seen.twins is not None
+    mask_of = (lambda row: source.sample(row).mask) if isinstance(source, MaskedSource) else None
     return Inspection(
         title=title,
         facts=_facts(cases, spec),
         sheets=[_splits(cases, spec, seen), _sizes(seen, len(cases)), *_spacings(seen), _intensities(seen)],
-        findings=list(_findings(cases, spec, seen, cfg.data.get("allow") or ())),
+        findings=list(_findings(cases, spec, seen, cfg.data.get("allow") or (), mask_of)),
         looked_for=_looked_for(near, spec),
         montage=_montage(source, cases, seen) if pictures else (),
         alike=_alike(source, cases, seen) if pictures else (),
@@ -130,7 +132,13 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _findings(cases: Cases, spec: Spec, seen: Survey, allow: Sequence[str]) -> Iterator[Finding]:
+def _findings(
+    cases: Cases,
+    spec: Spec,
+    seen: Survey,
+    allow: Sequence[str],
+    mask_of: Callable[[int], NDArray[np.uint8] | None] | None,
+) -> Iterator[Finding]:
     assert seen.twins is not None
     try:
         check(cases, spec, allow_shared_subjects=True)
@@ -140,7 +148,7 @@ def _findings(cases: Cases, spec: Spec, seen: Survey, allow: Sequence[str]) -> I
         yield Finding(
             "images that cannot be read", [_named(cases, row, t) for row, t in seen.corrupt.items()], stops=True
         )
-    found = leaks(cases, seen.twins)
+    found = leaks(cases, seen.twins, mask_of)
     for kind in LEAKS:
         if kind in found:
             allowed = kind in allow
@@ -172,7 +180,7 @@ def _within(cases: Cases, groups: Sequence[NDArray[np.int64]], sign: str) -> lis
 def _looked_for(near: bool, spec: Spec) -> list[str]:
     lines = [f"Looked for: {MEANING[SHARED_SUBJECTS]}, equal images, and labels that differ on them."]
     if spec.target == "mask":
-        lines = [f"Looked for: {MEANING[SHARED_SUBJECTS]} and equal images. Masks of equal images were not compared."]
+        lines = [f"Looked for: {MEANING[SHARED_SUBJECTS]}, equal images, and masks that differ on them."]
     if not near:
         return [*lines, "Near duplicates were not looked for (--no-near)."]
     measure = (

@@ -19,11 +19,11 @@ def explained() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
+    except (MemoryError, RuntimeError) as error:
         text = (str(error).splitlines() or [""])[0]
         if isinstance(error, torch.OutOfMemoryError):
             where = "the GPU's memory"
-        elif "can't allocate memory" in text:
+        elif isinstance(error, MemoryError) or "can't allocate memory" in text:
             where = "this machine's memory"
         else:
             raise

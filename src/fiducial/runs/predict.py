@@ -38,6 +38,11 @@ def predict(
         raise InputError(
             "predict takes image files; the cases of this run are sequences: `fiducial evaluate RUN data=…`"
         )
+    if spec.get("columns") and cfg.model.get("num_columns") is not None:
+        raise InputError(
+            f"predict takes image files alone; this run's network also needs the columns {', '.join(spec.columns)}: "
+            "`fiducial evaluate RUN data.source.path=…`"
+        )
     files = find_images(names)
     hardware: Hardware = component(cfg.hardware)
     hardware.check()

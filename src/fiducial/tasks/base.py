@@ -21,6 +21,7 @@ Batch = dict[str, Any]
 Stage = Literal["train", "val", "test"]
 STAGES: tuple[Stage, ...] = ("train", "val", "test")
 STEPS_BETWEEN_LOSSES = 50
+BESIDE = ("length", "present", "columns")  # what a network may take besides the image, see `fiducial.models`
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,13 @@ class Task(pl.LightningModule):
         image = batch["image"]
         if image.ndim == 4 and self.memory_format is torch.channels_last:
             image = image.contiguous(memory_format=self.memory_format)
-        if getattr(self.model, "takes_length", False):
-            output = self.model(image, batch.get("length"))
-        else:
-            output = self.model(image)
+        output = self.model(image, **self.beside(batch))
         raw: Tensor = output[0] if isinstance(output, tuple) else output
         return raw
+
+    def beside(self, batch: Batch) -> dict[str, Any]:
+        """Return what the network takes besides the image: of `length`, `present` and `columns`."""
+        return {name: batch.get(name) for name in BESIDE if getattr(self.model, f"takes_{name}", False)}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return this process's part of the loss of a batch, times the processes: gradients are averaged."""

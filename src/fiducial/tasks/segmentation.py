@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -146,20 +146,26 @@ class Segmentation(Task):
     def step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the mean loss of a batch of patches, or the loss of a whole case; what its scores need."""
         if self.training:
-            heads = heads_of(self._network(batch["image"]), batch["image"].ndim - 2)
+            heads = heads_of(self._network(batch)(batch["image"]), batch["image"].ndim - 2)
             weights = head_weights(len(heads), self.supervision)
             parts = [weight * self._loss(head, batch) for head, weight in zip(heads, weights, strict=True)]
             return torch.stack(parts).sum(), self._counts(heads[0].detach().argmax(1), batch)
-        probabilities = self.windows(self._network, batch["image"])
+        probabilities = self.windows(self._network(batch), batch["image"])
         loss = self._loss(probabilities.clamp(min=1e-7).log(), batch)
         if not self.trainer.testing:
             return loss, self._counts(probabilities.argmax(1), batch)
         return loss, {"case_scores": self._tested(probabilities[0], batch)}
 
-    def _network(self, image: Tensor) -> Any:
-        if image.ndim == 4 and self.memory_format is torch.channels_last:
-            image = image.contiguous(memory_format=self.memory_format)
-        return self.model(image)
+    def _network(self, batch: Batch) -> Callable[[Tensor], Any]:
+        """Return the network for patches of a batch's images, or for windows of its only one."""
+        beside = {name: value for name, value in self.beside(batch).items() if value is not None}
+
+        def network(image: Tensor) -> Any:
+            if image.ndim == 4 and self.memory_format is torch.channels_last:
+                image = image.contiguous(memory_format=self.memory_format)
+            return self.model(image, **{name: value.expand(len(image), -1) for name, value in beside.items()})
+
+        return network
 
     def _loss(self, logits: Logits, batch: Batch) -> Tensor:
         mask, region = batch["mask"], batch["region"]
@@ -218,7 +224,7 @@ class Segmentation(Task):
         for row in self._data.rows("val").tolist():
             batch = self._data.whole(row, self.device)
             if bool(batch["region"].any()):
-                probabilities = self.windows(self._network, batch["image"])[0]
+                probabilities = self.windows(self._network(batch), batch["image"])[0]
                 truth = batch["mask"][0].to(torch.uint8)
                 yield probabilities.cpu().numpy(), truth.cpu().numpy(), batch["region"][0].cpu().numpy()
 

@@ -7,6 +7,7 @@
     reliability      does 80 % confidence mean 80 % right
     mistakes         the images on which the network is most wrong
     forest           differences of settings from a reference
+    modalities       a score for every choice of modalities
 
 Every function returns a matplotlib figure that belongs to nobody else: no global state, no display. Nothing here
 imports torch.
