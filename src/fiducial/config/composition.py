@@ -143,12 +143,10 @@ def _check_private(source: Any, composed: Composed) -> None:
     cfg = composed.cfg
     if "identifiers" in (cfg.data.get("allow") or ()):
         return
-    texts = {key: str(cfg[key]) for key in ("name", "study", "outputs")}
-    texts |= {key: str(value) for key, value in composed.settings().items()}
-    texts["a name of a class"] = ", ".join(cfg.data.spec.classes)
-    source.check_private(
-        texts | {f"the override number {n}": line for n, line in enumerate(composed.overrides, start=1)}
-    )
+    texts = {key: str(cfg[key]) for key in ("name", "study", *PLACES)}
+    about_data = ((key, value) for key, value in composed.settings().items() if key.startswith("data."))
+    texts |= {key: value for key, value in about_data if isinstance(value, str) and not key.endswith("_target_")}
+    source.check_private(texts | {"a name of a class": ", ".join(cfg.data.spec.classes)})
 
 
 def _check_run(cfg: DictConfig) -> None:

@@ -189,9 +189,10 @@ def test_labels_that_are_refused(tmp_path: Path, lines: str, message: str) -> No
 def test_result_in_a_folder_that_names_a_patient_is_refused(tmp_path: Path) -> None:
     write_stack(stack(VALUES), tmp_path / "in")
     with pytest.raises(InputError, match="the folder's path holds the PatientName of an image") as refused:
-        imported(tmp_path / "in", tmp_path / "Zelda" / "out")
+        imported(tmp_path / "in", tmp_path / "Zelda_Quimby" / "out")
     assert "elda" not in str(refused.value).removeprefix("--to")
-    assert not (tmp_path / "Zelda" / "out").exists()
+    assert not (tmp_path / "Zelda_Quimby" / "out").exists()
+    assert len(imported(tmp_path / "in", tmp_path / "Zelda" / "out")[1]) == 1  # a first name is no one in particular
 
 
 def test_links_lead_back(tmp_path: Path) -> None:

@@ -19,14 +19,17 @@ NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "PatientBirthDate"
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 NOBODY = ("anonymous", "anonymized", "anonymised", "anon", "patient", "subject", "unknown", "none", "test", "phantom")
 SHORTEST, JOINED = 3, 6  # characters: a shorter value must be all of a part; a longer one is found without its signs
+SHORTEST_IN_SETTINGS = 4  # settings are compared with what all files say: what is shorter would be found by chance
+WORD = "a word of the "
 SHOWN = 5
 
 Texts = Mapping[str, str]
 
 
 def refuse_identifiers(files: Sequence[Path], cases: Callable[[], Cases], settings: Texts) -> None:
-    """Refuse cases and settings that hold what the cases' DICOM files say of a person.
+    """Refuse cases that hold what their own DICOM file says of a person, and settings that hold what any file says.
 
+    Single words of names count in a case's path and subject only: among many patients there is one for each first name.
     The message tells numbers of cases, names of settings and attributes, not what stands there.
 
     Args:
@@ -48,7 +51,7 @@ def refuse_identifiers(files: Sequence[Path], cases: Callable[[], Cases], settin
         numbers = ", ".join(str(number) for number, _ in refused[:SHOWN])
         more = f" and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
         raise _refusal(f"the path or subject of case {numbers}{more} (counted from 1)", refused[0][1])
-    everybody = {value: attribute for known in told for value, attribute in known.items()}
+    everybody = telling(told)
     if not held(everybody, ["|".join(settings.values())]):  # one search for all of them is quick
         return
     for name, text in settings.items():
@@ -57,10 +60,21 @@ def refuse_identifiers(files: Sequence[Path], cases: Callable[[], Cases], settin
 
 
 def _refusal(where: str, attribute: str) -> InputError:
+    what = attribute if attribute.startswith(WORD) else f"the {attribute}"
     return InputError(
-        f"{where} holds the {attribute} of a DICOM file, and would be logged. `fiducial import-dicom` makes cases with "
+        f"{where} holds {what} of a DICOM file, and would be logged. `fiducial import-dicom` makes cases with "
         f"pseudonyms; data.allow=[{IDENTIFIERS}] logs what is there as it is"
     )
+
+
+def telling(told: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return what tells a person wherever it stands: no single words of names, and nothing short."""
+    return {
+        value: attribute
+        for known in told
+        for value, attribute in known.items()
+        if not attribute.startswith(WORD) and len("".join(words(value))) >= SHORTEST_IN_SETTINGS
+    }
 
 
 def told_by(file: Path) -> dict[str, str]:
@@ -72,17 +86,26 @@ def told_by(file: Path) -> dict[str, str]:
 def _told(file: Path, _changed: int) -> dict[str, str]:
     import pydicom
 
+    found: dict[str, str] = {}
     try:
-        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*NAMES, *NUMBERS, *UIDS])
-        found: dict[str, str] = {}
-        for element in header:
+        for element in pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*NAMES, *NUMBERS, *UIDS]):
             values = [] if element.is_empty else [element.value] if element.VM == 1 else list(element.value)
             for value in map(str, values):
-                parts = [value, *(words(value) if element.keyword in NAMES else ())]
-                found |= {part: element.keyword for part in parts if part.casefold() not in NOBODY and words(part)}
+                found |= _forms(value, element.keyword)
     except Exception:  # a damaged file is named when its pixels are read
         return {}
     return found
+
+
+def _forms(value: str, attribute: str) -> dict[str, str]:
+    """Return a value, and of a name its other order and its words, unless it stands for nobody."""
+    own = words(value)
+    if all(word in NOBODY for word in own):
+        return {}
+    if attribute not in NAMES:
+        return {value: attribute}
+    apart = {word: WORD + attribute for word in own if word not in NOBODY} if len(own) > 1 else {}
+    return {value: attribute, " ".join(reversed(own)): attribute} | apart
 
 
 def is_dicom(file: Path) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fiducial.data.dicom.conversion import COLUMNS, Options, case_name, convert
-from fiducial.data.dicom.guard import held, told_by
+from fiducial.data.dicom.guard import held, telling, told_by
 from fiducial.data.dicom.pseudonym import Pseudonyms
 from fiducial.data.dicom.report import Report, write_table
 from fiducial.data.dicom.segmentation import Grid, mask_of
@@ -101,7 +101,7 @@ class Import:
 
     def _check_out(self, series: Series) -> None:
         """Refuse a result whose path tells who is in it: later runs log the path."""
-        if attribute := held(told_by(series.files[0]), [str(self.out.resolve())]):
+        if attribute := held(telling([told_by(series.files[0])]), [str(self.out.resolve())]):
             raise InputError(f"--to: the folder's path holds the {attribute} of an image, and runs would log it")
 
     def _take(self, series: Series, part: Path) -> None:
