@@ -89,7 +89,8 @@ class DataModule(pl.LightningDataModule):
         num_folds: into which these are divided, by subject.
         splits: a file (CSV) of case or subject, and split, that decides instead of the source.
         leave_out: site that is tested; all others train and validate.
-        allow: leaks that do not stop a run: shared_subjects, exact_duplicates, near_duplicates, conflicting_labels.
+        allow: leaks that do not stop a run: shared_subjects, exact_duplicates, near_duplicates, conflicting_labels; and
+            identifiers, which DICOM files hold and a run would log.
         check: "auto" looks for near duplicates among few cases only, and skips images that take long to read; "full"
             looks at everything.
         seed: of the run.

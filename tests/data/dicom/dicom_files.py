@@ -1,7 +1,8 @@
-"""Small DICOM files, made up, with identifiers in every place where they hide."""
+"""Small DICOM files, made up, with identifiers in every place where they hide; and importing them."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,11 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from fiducial.data.dicom.conversion import Options
+from fiducial.data.dicom.pseudonym import Pseudonyms
+from fiducial.data.dicom.report import Report
+from fiducial.data.dicom.study import Import
+
 CT, US, US_FRAMES, CAPTURE, DX, SEG, RTSTRUCT = (
     "1.2.840.10008.5.1.4.1.1.2",
     "1.2.840.10008.5.1.4.1.1.6.1",
@@ -21,8 +27,19 @@ CT, US, US_FRAMES, CAPTURE, DX, SEG, RTSTRUCT = (
     "1.2.840.10008.5.1.4.1.1.66.4",
     "1.2.840.10008.5.1.4.1.1.481.3",
 )
+VALUES = np.random.default_rng(0).integers(0, 3000, (6, 5, 7)).astype(np.uint16)
+KEY = Pseudonyms(b"k" * 32)
 STRAIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 ROOT = "1.2.276.0.7230010.3.55555"
+
+
+def imported(place: Path, out: Path, **options: Any) -> tuple[Report, list[dict[str, str]]]:
+    """Import a folder; return the report, and the lines of the table."""
+    report = Import([place], out, KEY, Options(**options)).run()
+    if not out.exists():
+        return report, []
+    with (out / "cases.csv").open() as file:
+        return report, list(csv.DictReader(file))
 
 
 def made_up(pixels: NDArray[Any], *, kind: str = CT, series: str = "1", number: int = 1, **values: Any) -> Dataset:

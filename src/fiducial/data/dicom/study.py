@@ -109,14 +109,14 @@ class Import:
         facts = {"case": name, "series": self.pseudonyms.uid(series.uid), "kind": series.kind}
         if name in self.rows:
             self.report.add("refused", facts, len(series.files), Counter(), "a copy of a case that is there already")
+            self._link(name, "", series.files)
             return
         try:
             case = convert(series, self.pseudonyms, self.options)
         except OSError:  # of the disk that is written to
             raise
-        except Exception as error:  # a value that no reader foresaw costs one series; its message may quote it
-            reason = str(error) if isinstance(error, InputError) else f"it cannot be used ({type(error).__name__})"
-            self.report.add("refused", facts, len(series.files), Counter(), reason)
+        except Exception as error:
+            self.report.add("refused", facts, len(series.files), Counter(), _reason(error))
             self._link(name, "", series.files)
             return
         file = write_values(part / "images" / name, case.values, case.affine, case.row["kind"])
@@ -135,8 +135,9 @@ class Import:
             name, mask = mask_of(file, self.grids)
             if self.rows[name]["mask"]:
                 raise InputError("its series has a mask already")
-        except InputError as error:
-            self.report.add("refused", facts, 1, Counter(), str(error))
+        except Exception as error:
+            self.report.add("refused", facts, 1, Counter(), _reason(error))
+            self._link(facts["case"], "", [file])
             return
         (part / "masks").mkdir(exist_ok=True)
         grid = next(grid for case, grid in self.grids if case == name)
@@ -168,6 +169,11 @@ class Import:
             return
         os.close(os.open(self.links, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         write_table(self.links, LINKS, self.known)
+
+
+def _reason(error: Exception) -> str:
+    """Return why a file costs its series; what a library says of a value that nobody foresaw may quote it."""
+    return str(error) if isinstance(error, InputError) else f"it cannot be used ({type(error).__name__})"
 
 
 @contextmanager
