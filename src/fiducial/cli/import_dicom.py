@@ -8,7 +8,12 @@ cannot be used is refused by its pseudonym with the reason; the others are impor
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fiducial.data.dicom.series import Series
 
 EXAMPLES = """examples:
   fiducial import-dicom /data/studies --to /data/cases --key ~/.keys/trial --new-key
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if args.new_key:
         create_key(key)
     options = Options(dates=args.dates, burned_in=args.burned_in, labels=labels)
-    work = Import(places, out, read_key(key), options, links=links)
+    work = Import(places, out, read_key(key), options, links=links, shown=_shown)
     report = work.run()
     imported, refused = report.having("imported"), report.having("refused")
     for line in refused:
@@ -74,3 +79,12 @@ def run(args: argparse.Namespace) -> int:
     if args.labels and (bare := sum(not row["label"] for row in work.rows.values())):
         print(f"{bare} cases have no label in {args.labels}")
     return 0 if imported else 1
+
+
+def _shown(series: Sequence[Series]) -> Iterable[Series]:
+    """Pass series on, with a bar where somebody looks."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(series, "importing series", console=console, transient=True, disable=not console.is_terminal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from dicom_files import CAPTURE, DX, US_FRAMES, VALUES, imported, item, made_up,
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import JPEGLSLossless, RLELossless
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from fiducial.data.formats import decode
 
@@ -68,6 +69,18 @@ def test_run_length_encoding_is_decoded(tmp_path: Path) -> None:
     write(dataset, tmp_path / "in" / "x.dcm")
     _, (row,) = imported(tmp_path / "in", tmp_path / "out")
     np.testing.assert_array_equal(decode(tmp_path / "out" / row["path"])[0], VALUES[0])
+
+
+def test_jpeg_2000_is_decoded(tmp_path: Path) -> None:
+    values = (VALUES[0] // 12).astype(np.uint8)
+    stream = BytesIO()
+    Image.fromarray(values).save(stream, "JPEG2000", irreversible=False, no_jp2=True)
+    dataset = made_up(values, kind=DX)
+    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    dataset.PixelData = encapsulate([stream.getvalue()])
+    write(dataset, tmp_path / "in" / "x.dcm")
+    _, (row,) = imported(tmp_path / "in", tmp_path / "out")
+    np.testing.assert_array_equal(decode(tmp_path / "out" / row["path"])[0], values)
 
 
 def test_compression_without_a_decoder_is_named(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def test_volume_is_what_simpleitk_reads(
     assert (row["size"], row["spacing_mm"], row["unit"]) == ("7x5x6", "0.5x0.8x2.5", "HU")
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.skipif("FIDUCIAL_DATA" not in os.environ, reason="FIDUCIAL_DATA is not set")
 def test_real_study_is_what_simpleitk_reads(tmp_path: Path) -> None:

@@ -44,9 +44,6 @@ def deidentify(
         pseudonyms: of the key.
         dates: shifted by the subject's days, or removed.
         known: what names the patient, as `identifiers_in` tells; by default of this dataset.
-
-    Raises:
-        ValueError: an element cannot be read at all.
     """
     known = identifiers_in(dataset) if known is None else known
     done = _Pass(pseudonyms, subject_key(dataset), dates, known)

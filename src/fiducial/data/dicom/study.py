@@ -8,7 +8,7 @@ import os
 import shutil
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,7 @@ class Import:
         pseudonyms: of the key.
         options: of dates and burned-in text.
         links: file that leads from pseudonyms back to patients and files, or None.
+        shown: passes the series on, and shows how far they are.
 
     Raises:
         InputError: a place is missing, `out` is not empty or tells who a patient is, or folders lie inside each other.
@@ -49,6 +50,7 @@ class Import:
     pseudonyms: Pseudonyms
     options: Options = field(default_factory=Options)
     links: Path | None = None
+    shown: Callable[[Sequence[Series]], Iterable[Series]] = iter
 
     def __post_init__(self) -> None:
         for place in self.places:
@@ -93,7 +95,7 @@ class Import:
             facts = {"case": self.pseudonyms.name("file", str(file))}
             self.report.add("refused", facts, 1, Counter(), reason)
             self._link(facts["case"], "", [file], readable=False)
-        for series in found.series:
+        for series in self.shown(found.series):
             self._check_out(series)
             self._take(series, part)
         for file in found.segmentations:
