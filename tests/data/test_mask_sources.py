@@ -6,11 +6,13 @@ import csv
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+import torch
 from masked_files import OBLIQUE, make_decathlon, make_drive, make_nnunet, save_nifti, volume
 from PIL import Image
 
@@ -24,7 +26,10 @@ from fiducial.data.decathlon import TASKS, Decathlon
 from fiducial.data.drive import Drive
 from fiducial.data.mask_table import MaskTable
 from fiducial.data.masked import MaskedSource
+from fiducial.data.module import DataModule
 from fiducial.data.nnunet_raw import NnunetRaw
+from fiducial.data.patches import Patches
+from fiducial.data.preparation import Preparation
 from fiducial.errors import InputError
 
 TASK = "Task04_Hippocampus"
@@ -230,6 +235,16 @@ class TestNnunetRaw:
         with pytest.raises(InputError, match=r"case2_0001\.nii\.gz"):
             _ = NnunetRaw(root=root).cases
 
+    def test_a_missing_channel_is_allowed(self, tmp_path: Path) -> None:
+        root = make_nnunet(tmp_path)
+        for name in ("case1_0001", "case3_0000"):
+            (root / "imagesTr" / f"{name}.nii.gz").unlink()
+        source = NnunetRaw(root=root, allow_incomplete=True)
+        assert len(source.cases) == 6
+        assert source.present is not None
+        assert source.present[[0, 1, 3]].tolist() == [[True, True], [True, False], [False, True]]
+        assert source.identity(1) != NnunetRaw(root=make_nnunet(tmp_path)).identity(1)
+
     def test_channels_on_different_grids_are_named(self, tmp_path: Path) -> None:
         root = make_nnunet(tmp_path)
         save_nifti(root / "imagesTr" / "case2_0001.nii.gz", volume(2)[0], np.eye(4))
@@ -330,6 +345,42 @@ class TestMaskTable:
         cases = assigned(source, leave_out="b", num_folds=3)
         assert sorted(cases.subject[cases.where("test")]) == ["s1", "s5", "s7", "s9"]
         assert MaskTable(path=self.write(tmp_path, self.rows(tmp_path)), **options).sites is None
+
+    @pytest.mark.parametrize("intensity", ["percentiles", "zscore", "histogram"])
+    def test_a_case_that_lacks_a_channel(self, tmp_path: Path, intensity: str) -> None:
+        rows = self.rows(tmp_path, 6)
+        rows[2]["path"], rows[4]["path"] = "|i2.nii.gz", "i4.nii.gz|"
+        rows = [
+            {**row, "subject": "", "split": split}
+            for row, split in zip(rows, ["train"] * 4 + ["val", "test"], strict=True)
+        ]
+        path, options = self.write(tmp_path, rows), {"classes": ["background", "a", "b"]}
+        with pytest.raises(InputError, match=r"no file of some channels of \|i2\.nii\.gz, i4\.nii\.gz\|; such cases"):
+            _ = MaskTable(path=path, **options).entries
+        source = MaskTable(path=path, allow_incomplete=True, **options)
+        assert source.present is not None
+        assert source.present[[1, 2, 4]].tolist() == [[True, True], [False, True], [True, False]]
+        whole, part = source.sample(1), source.sample(2)
+        assert not part.image[0].any()
+        np.testing.assert_array_equal(part.image[1], volume(2)[0])
+        prepare = Preparation(intensity=intensity)
+        data = DataModule(source, prepare=prepare, patches=Patches(size=[8, 8, 8]), mean=0, std=1)
+        data.prepare_data()
+        np.testing.assert_allclose(
+            prepare(part).image[1], prepare(replace(part, image=part.image[1:], absent=())).image[0]
+        )
+        train = [
+            prepare(source.sample(row)).image[0] for row in (0, 1, 3)
+        ]  # the channel's mean over those that have it
+        batch = data.whole(2, torch.device("cpu"))
+        assert batch["present"].tolist() == [[False, True]]
+        assert batch["image"][0, 0].unique().tolist() == [pytest.approx(float(np.mean(train)), abs=1e-5)]
+        assert float(batch["image"][0, 1].std()) > 0
+        assert data.whole(1, torch.device("cpu"))["present"].all()
+        assert whole.absent == ()
+        rows[2]["path"] = "|"
+        with pytest.raises(InputError, match=r"there is no image of \|"):
+            _ = MaskTable(path=self.write(tmp_path, rows), allow_incomplete=True, **options).entries
 
     def test_a_table_without_masks_is_named(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, [{"path": "a.nii", "masks": "b.nii"}])

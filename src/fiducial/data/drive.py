@@ -46,7 +46,7 @@ class VesselPictures(MaskedFiles):
     def sample(self, index: int) -> Sample:
         """Return a photograph with its vessels and field of view."""
         entry = self.entries[index]
-        image = decode(entry.images[0])
+        image = decode(entry.first)
         mask = None if entry.mask is None else self._flags(entry.mask, image, entry.case)
         return Sample(image, mask, self._region(entry, image))
 
@@ -64,7 +64,7 @@ class VesselPictures(MaskedFiles):
     def observers(self, index: int) -> dict[str, NDArray[np.uint8]]:
         """Return the vessels as others drew them."""
         entry = self.entries[index]
-        image = decode(entry.images[0])
+        image = decode(entry.first)
         return {name: self._flags(file, image, entry.case) for name, file in entry.observers}
 
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class MaskTable(VolumeFiles):
     """Read the images and masks that a CSV file names, a line a case.
 
-    Columns: `path` (files of several channels are separated by `|`), `mask` (empty for a case that nobody labelled),
-    and optionally `region` (a mask of where results count), `subject`, `split` and `site`. Paths are relative to
-    the table's folder, or absolute. Images are NIfTI volumes or pictures.
+    Columns: `path` (files of several channels are separated by `|`, with none where one is missing), `mask` (empty for
+    a case that nobody labelled), and optionally `region` (a mask of where results count), `subject`, `split` and
+    `site`. Paths are relative to the table's folder, or absolute. Images are NIfTI volumes or pictures.
 
     Args:
         path: the CSV file.
@@ -72,15 +72,15 @@ class MaskTable(VolumeFiles):
     @cached_property
     def channels(self) -> tuple[str, ...]:
         """Names of the channels: numbers, as many as the first case has."""
-        first = self.entries[0].images
-        if len(first) > 1:
-            return tuple(str(number) for number in range(len(first)))
-        size = volume_size(first[0]) if is_nifti(first[0]) else (1, 1, 1, len(decode(first[0])))
+        entry = self.entries[0]
+        if len(entry.images) > 1:
+            return tuple(str(number) for number in range(len(entry.images)))
+        size = volume_size(entry.first) if is_nifti(entry.first) else (1, 1, 1, len(decode(entry.first)))
         return tuple(str(number) for number in range(size[3] if len(size) > 3 else 1))
 
     def check_private(self, settings: Mapping[str, str]) -> None:
         """Refuse what DICOM files say of a person where it would be logged."""
-        refuse_identifiers([entry.images[0] for entry in self.entries], lambda: self.cases, settings)
+        refuse_identifiers([entry.first for entry in self.entries], lambda: self.cases, settings)
 
     @property
     def sites(self) -> NDArray[np.str_] | None:
@@ -106,7 +106,7 @@ class MaskTable(VolumeFiles):
         case = row[self.image_column]
         if not case:
             raise InputError(f"{self.table.path}: a line has no {self.image_column}")
-        images = tuple(self.root / part.strip() for part in case.split("|"))
+        images = tuple(self.root / part.strip() if part.strip() else None for part in case.split("|"))
         mask, region = (row.get(column, "") for column in (self.mask_column, "region"))
         split = row.get("split", "")
         if "split" in row and split not in SPLITS:

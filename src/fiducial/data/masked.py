@@ -58,7 +58,7 @@ class Entry:
         case: unique id.
         subject: the patient.
         split: "train", "val" or "test", or empty where it is to be drawn.
-        images: a file a channel, or one file of all channels.
+        images: a file a channel, or one file of all channels; None for a channel that the case lacks.
         mask: class numbers; None for a case that nobody has labelled.
         region: where results count; None: everywhere.
         observers: masks by other people, by name.
@@ -67,7 +67,7 @@ class Entry:
     case: str
     subject: str
     split: str
-    images: tuple[Path, ...]
+    images: tuple[Path | None, ...]
     mask: Path | None = None
     region: Path | None = None
     observers: tuple[tuple[str, Path], ...] = ()
@@ -75,7 +75,17 @@ class Entry:
     @property
     def files(self) -> list[Path]:
         """All that the case is read from."""
-        return [*self.images, *(file for file in (self.mask, self.region) if file is not None)]
+        return [file for file in (*self.images, self.mask, self.region) if file is not None]
+
+    @property
+    def first(self) -> Path:
+        """The first file of the image."""
+        return next(file for file in self.images if file is not None)
+
+    @property
+    def absent(self) -> tuple[int, ...]:
+        """Numbers of the channels that the case lacks."""
+        return tuple(number for number, file in enumerate(self.images) if file is None)
 
 
 class MaskedFiles(MaskedSource):
@@ -114,7 +124,18 @@ class MaskedFiles(MaskedSource):
 
     def identity(self, index: int) -> str:
         """Return a hash of the names, sizes and times of change of a case's files."""
-        return key_of(self.entries[index].files, self.root, {"classes": self.spec.classes})
+        entry = self.entries[index]
+        lacking = {"absent": entry.absent} if entry.absent else {}
+        return key_of(entry.files, self.root, {"classes": self.spec.classes, **lacking})
+
+    @cached_property
+    def present(self) -> NDArray[np.bool_] | None:
+        """Which channels each case has, where some lack one."""
+        import numpy as np
+
+        if not any(entry.absent for entry in self.entries):
+            return None
+        return np.array([[file is not None for file in entry.images] for entry in self.entries])
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return a hash of every file's content with its case, subject and split."""

@@ -37,14 +37,20 @@ def filled(image: Image, present: Present, value: Float[Tensor, " channels"]) ->
     return torch.where(present.view(*present.shape, *spread), image, value.to(image).view(1, -1, *spread))
 
 
-def channel_means(images: Iterable[NDArray[Any]]) -> list[float]:
-    """Return the mean of each channel over all pixels of images `(channels, *spatial)`; uint8 counts as 0..1."""
+def channel_means(images: Iterable[NDArray[Any]], present: NDArray[np.bool_] | None = None) -> list[float]:
+    """Return the mean of each channel over all pixels of images `(channels, *spatial)`; uint8 counts as 0..1.
+
+    Args:
+        images: of any sizes.
+        present: which channels each image has, `(images, channels)`; all if None. A channel that no image has is 0.
+    """
     total: Any = 0.0
-    count = 0
-    for image in images:
+    count: Any = 0
+    for number, image in enumerate(images):
         values = image.reshape(len(image), -1)
+        there = np.ones(len(image), bool) if present is None else present[number]
         unit = 255 if image.dtype == np.uint8 else 1
-        total = total + values.sum(axis=1, dtype=np.float64) / unit
-        count += values.shape[1]
-    means: list[float] = (total / count).tolist()
+        total = total + there * values.sum(axis=1, dtype=np.float64) / unit
+        count = count + there * values.shape[1]
+    means: list[float] = (total / np.maximum(count, 1)).tolist()
     return means

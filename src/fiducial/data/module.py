@@ -81,7 +81,8 @@ class DataModule(pl.LightningDataModule):
         channel_dropout: probability with which each channel of a training image is taken for missing; one always stays.
         missing: channels, by number, that are taken for missing in validation and test.
         fill: what stands for a missing channel: its "mean" over the training split, "zero" (before normalisation), or
-            "learned", values that the network learns from training images some of whose channels are missing.
+            "learned", values that the network learns from training images some of whose channels are missing. A
+            network that leaves missing channels out (late_fusion) needs none of them.
         patches: how cases with masks are cut; whole ones are validated and tested.
         prepare: brings cases with masks to one orientation, spacing and range of intensities.
         cache_limit_gib: room on disk for prepared cases.
@@ -146,7 +147,8 @@ class DataModule(pl.LightningDataModule):
             )
         if fill not in FILLS:
             raise InputError(f"data.fill must be {', '.join(FILLS)}; got {fill}{nearest(fill, FILLS)}")
-        if fill == "learned" and not channel_dropout:
+        self.present = None if source.present is None else torch.from_numpy(source.present)
+        if fill == "learned" and not channel_dropout and self.present is None:
             raise InputError(
                 "data.fill=learned is learned from training images with missing channels: give data.channel_dropout=0.3"
             )
@@ -258,7 +260,9 @@ class DataModule(pl.LightningDataModule):
         if self.fill == "learned":
             return torch.zeros(self.spec.channels)
         if self.fill == "mean" and self._means is None:
-            self._means = channel_means(self._image(row) for row in self.rows("train").tolist())
+            rows = self.rows("train").tolist()
+            there = None if self.present is None else self.present[rows].numpy()
+            self._means = channel_means((self._image(row) for row in rows), there)
         value = torch.tensor(self._means if self.fill == "mean" else [0.0] * self.spec.channels)
         return (value - self.mean) / self.std
 
@@ -370,12 +374,14 @@ class DataModule(pl.LightningDataModule):
                 image = self.augment(image, draw)
         image = standardise(image, self.mean, self.std)
         present = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
+        if self.present is not None:
+            present = self.present.to(image.device)[batch["row"]]
         if trainer and trainer.training and self.channel_dropout:
             parts = (self.seed, "channels", batch["epoch"], batch["step"], trainer.global_rank)
             present = dropped(present, self.channel_dropout, generator(*parts, device=image.device))
-            image = filled(image, present, self.fill_value)
         elif self.missing and not (trainer and trainer.training):
             present = without(present, self.missing)
+        if not bool(present.all()):
             image = filled(image, present, self.fill_value)
         batch["image"], batch["present"] = image, present
         if "mask" in batch:

@@ -70,11 +70,14 @@ class NnunetRaw(VolumeFiles):
     def listed(self) -> list[Entry]:
         """Return the files of every case in `imagesTr`."""
         ending = self._description.get("file_ending", ".nii.gz")
-        names = {file.name[: -len(ending) - 5] for file in (self.root / "imagesTr").glob(f"*_0000{ending}")}
+        numbers = range(len(self.channels) if self.allow_incomplete else 1)
+        files = (file for number in numbers for file in (self.root / "imagesTr").glob(f"*_{number:04d}{ending}"))
+        names = {file.name[: -len(ending) - 5] for file in files}
         return [self._entry(case, ending) for case in sorted(names)]
 
     def _entry(self, case: str, ending: str) -> Entry:
-        images = [self.root / "imagesTr" / f"{case}_{number:04d}{ending}" for number in range(len(self.channels))]
+        files = [self.root / "imagesTr" / f"{case}_{number:04d}{ending}" for number in range(len(self.channels))]
+        images = [file if file.is_file() or not self.allow_incomplete else None for file in files]
         mask = self.root / "labelsTr" / f"{case}{ending}"
         return Entry(case, self._subject_of(case), "", tuple(images), mask if mask.is_file() else None)
 

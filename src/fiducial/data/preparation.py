@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import monai
@@ -20,7 +21,7 @@ from monai.transforms.intensity.array import (
 from monai.transforms.spatial.array import Orientation, ResampleToMatch, Spacing
 from numpy.typing import NDArray
 
-from fiducial.data.sample import Sample
+from fiducial.data.sample import Sample, with_gaps
 from fiducial.errors import InputError, nearest
 
 INTENSITIES = ("zscore", "percentiles", "histogram", "minmax")
@@ -73,7 +74,11 @@ class Preparation:
         return json.dumps([VERSION, monai.__version__, vars(self)], sort_keys=True, default=list)
 
     def __call__(self, sample: Sample) -> Sample:
-        """Return the prepared case."""
+        """Return the prepared case; channels that it lacks stay 0."""
+        if sample.absent:
+            there = [number for number in range(len(sample.image)) if number not in sample.absent]
+            found = self(replace(sample, image=sample.image[there], absent=()))
+            return replace(found, image=with_gaps(found.image, sample.absent), absent=sample.absent)
         affine = None if sample.affine is None else torch.from_numpy(sample.affine)
         image = _meta(sample.image, affine)
         mask, region = (None if part is None else _meta(part[None], affine) for part in (sample.mask, sample.region))

@@ -27,12 +27,14 @@ class Sample:
         region: where the truth is known and results count (a field of view), `(*spatial)` bool; None: everywhere.
         affine: from array indices to mm, x to the patient's right, y to the front, z to the head (RAS+), `(4, 4)`
             float64; None for pictures, whose pixels have no size.
+        absent: numbers of channels that the case lacks; they are 0 in the image.
     """
 
     image: NDArray[Any]
     mask: NDArray[np.uint8] | None = None
     region: NDArray[np.bool_] | None = None
     affine: NDArray[np.float64] | None = None
+    absent: tuple[int, ...] = ()
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -47,6 +49,15 @@ class Sample:
         if self.affine is None:
             return (1.0,) * len(self.size)
         return tuple(np.linalg.norm(self.affine[:3, :3], axis=0).tolist())
+
+
+def with_gaps(image: NDArray[Any], absent: tuple[int, ...]) -> NDArray[Any]:
+    """Return an image whose channels are those given, and zeros at the numbers of those that are absent."""
+    import numpy as np
+
+    whole = np.zeros((len(image) + len(absent), *image.shape[1:]), image.dtype)
+    whole[[number for number in range(len(whole)) if number not in absent]] = image
+    return whole
 
 
 def as_mask(values: NDArray[Any], num_classes: int, place: Path | str) -> NDArray[np.uint8]:

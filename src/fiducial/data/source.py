@@ -125,6 +125,11 @@ class Source(ABC):
         return None
 
     @property
+    def present(self) -> NDArray[np.bool_] | None:
+        """Which channels each case has, `(cases, channels)`, in the order of the table; None where all have all."""
+        return None
+
+    @property
     def channel_names(self) -> tuple[str, ...]:
         """Names of an image's channels; numbers where nobody named them."""
         return tuple(f"channel {number}" for number in range(self.spec.channels))

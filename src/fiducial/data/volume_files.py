@@ -10,9 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fiducial.data.checks import some
 from fiducial.data.formats import decode
 from fiducial.data.masked import Entry, MaskedFiles, require_files, with_splits
-from fiducial.data.sample import Sample, check_same_grid
+from fiducial.data.sample import Sample, check_same_grid, with_gaps
 from fiducial.data.source import Spec
 from fiducial.data.splits import check_fractions
 from fiducial.data.volumes import is_nifti, read_picture_mask, read_volumes, volume_size
@@ -26,6 +27,7 @@ class VolumeFiles(MaskedFiles):
         fractions: share of subjects in train, val and test.
         seed: of the draw of the split.
         allow_unlabelled: keep cases without a mask: they add nothing to loss and scores, and are predicted in a test.
+        allow_incomplete: keep cases that lack the file of a channel; see `data.fill` for what stands for it.
         modality: as a person would say it.
         cache: folder for prepared cases and hashes.
     """
@@ -36,12 +38,13 @@ class VolumeFiles(MaskedFiles):
         fractions: Sequence[float] = (0.6, 0.2, 0.2),
         seed: int = 0,
         allow_unlabelled: bool = False,
+        allow_incomplete: bool = False,
         modality: str = "",
         cache: str | Path | None = None,
     ) -> None:
         super().__init__(cache=cache)
         self.fractions, self.seed, self.modality = check_fractions(fractions), seed, modality
-        self.allow_unlabelled = allow_unlabelled
+        self.allow_unlabelled, self.allow_incomplete = allow_unlabelled, allow_incomplete
 
     @property
     @abstractmethod
@@ -73,6 +76,7 @@ class VolumeFiles(MaskedFiles):
         entries = self.listed()
         if not entries:
             raise InputError(f"{self.root}: there is no case")
+        self._check_complete(entries)
         require_files(entries)
         unlabelled = [entry.case for entry in entries if entry.mask is None]
         if unlabelled and not self.allow_unlabelled:
@@ -83,10 +87,21 @@ class VolumeFiles(MaskedFiles):
             )
         return entries if all(entry.split for entry in entries) else with_splits(entries, self.fractions, self.seed)
 
+    def _check_complete(self, entries: Sequence[Entry]) -> None:
+        """Refuse cases that lack a channel unless they are allowed, and those that lack all."""
+        lacking = [entry for entry in entries if entry.absent]
+        if lacking and not self.allow_incomplete:
+            raise InputError(
+                f"{self.root}: there is no file of some channels of {some([entry.case for entry in lacking])}; such "
+                "cases are kept, their missing channels filled as data.fill says, by data.source.allow_incomplete=true"
+            )
+        if empty := [entry.case for entry in lacking if len(entry.absent) == len(entry.images)]:
+            raise InputError(f"{self.root}: there is no image of {some(empty)}")
+
     @cached_property
     def spec(self) -> Spec:
         """What images are like, from the description of the set and the header of the first file."""
-        first = self.entries[0].images[0]
+        first = self.entries[0].first
         size = volume_size(first)[:3] if is_nifti(first) else decode(first).shape[1:]
         return Spec(len(self.channels), len(size), size, "mask", self.classes, modality=self.modality)
 
@@ -96,15 +111,18 @@ class VolumeFiles(MaskedFiles):
 
         entry = self.entries[index]
         count = len(self.classes) if self.ignored is None else max(len(self.classes), self.ignored + 1)
-        read = read_volumes if is_nifti(entry.images[0]) else _read_pictures
-        sample = read(entry.images, entry.mask, count, entry.case)
+        read = read_volumes if is_nifti(entry.first) else _read_pictures
+        images = [file for file in entry.images if file is not None]
+        sample = read(images, entry.mask, count, entry.case)
+        if entry.absent:
+            sample = replace(sample, image=with_gaps(sample.image, entry.absent), absent=entry.absent)
         if len(sample.image) != len(self.channels):
             raise InputError(
                 f"case {entry.case}: expected {len(self.channels)} channels ({', '.join(self.channels)}), "
                 f"found {len(sample.image)}"
             )
         if entry.region is not None:
-            place = read(entry.images, entry.region, 2, entry.case)
+            place = read(images, entry.region, 2, entry.case)
             sample = replace(sample, region=np.asarray(place.mask, np.bool_))
         if self.ignored is None or sample.mask is None:
             return sample

@@ -50,6 +50,4 @@ class Filled(nn.Module):
             learned = self.value + (~present).to(image.dtype) @ self.together.T
             spatial = [1] * (image.ndim - 2)
             image = torch.where(present.view(*present.shape, *spatial), image, learned.view(*learned.shape, *spatial))
-        if getattr(self.network, "takes_present", False):
-            beside = {**beside, "present": present}
         return self.network(image, **beside)

@@ -58,10 +58,12 @@ def _without_contracts(node: Any) -> Any:
 
 
 def build_model(cfg: DictConfig) -> torch.nn.Module:
-    """Return the network; one before which missing modalities are replaced, if their values are learned."""
+    """Return the network; with learned values before it in place of missing channels, unless it leaves these out."""
     model = component(cfg.model)
     assert isinstance(model, torch.nn.Module)
-    return Filled(model, cfg.data.spec.channels) if cfg.data.get("fill") == "learned" else model
+    if cfg.data.get("fill") != "learned" or getattr(model, "takes_present", False):
+        return model
+    return Filled(model, cfg.data.spec.channels)
 
 
 def build_data(cfg: DictConfig) -> DataModule:
