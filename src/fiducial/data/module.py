@@ -38,7 +38,7 @@ from fiducial.data.sides import sides_of
 from fiducial.data.source import SPLITS, Cases, Source
 from fiducial.errors import InputError, nearest
 from fiducial.randomness import generator
-from fiducial.types import Float, Int, Tensor
+from fiducial.types import Bool, Float, Int, Tensor
 
 SAMPLINGS = ("shuffled", "balanced", "fixed")
 Channels = float | list[float] | Tensor  # one value for all channels, or one for each
@@ -373,20 +373,27 @@ class DataModule(pl.LightningDataModule):
             else:
                 image = self.augment(image, draw)
         image = standardise(image, self.mean, self.std)
-        present = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
-        if self.present is not None:
-            present = self.present.to(image.device)[batch["row"]]
-        if trainer and trainer.training and self.channel_dropout:
-            parts = (self.seed, "channels", batch["epoch"], batch["step"], trainer.global_rank)
-            present = dropped(present, self.channel_dropout, generator(*parts, device=image.device))
-        elif self.missing and not (trainer and trainer.training):
-            present = without(present, self.missing)
-        if not bool(present.all()):
-            image = filled(image, present, self.fill_value)
-        batch["image"], batch["present"] = image, present
+        present = self._present(batch, image.device)
+        if present is not None:
+            image, batch["present"] = filled(image, present, self.fill_value), present
+        batch["image"] = image
         if "mask" in batch:
             batch["mask"] = batch["mask"].long()
         return batch
+
+    def _present(self, batch: Batch, device: torch.device) -> Bool[Tensor, "batch channels"] | None:
+        """Return which channels of a batch's images are taken for present; None where none can be missing."""
+        trainer = self.trainer
+        training = bool(trainer and trainer.training)
+        if self.present is None and not (self.channel_dropout if training else self.missing):
+            return None
+        shape = (len(batch["row"]), self.spec.channels)
+        present = torch.ones(shape, dtype=torch.bool) if self.present is None else self.present[batch["row"].cpu()]
+        present = present.to(device)
+        if not training:
+            return without(present, self.missing)
+        parts = (self.seed, "channels", batch["epoch"], batch["step"], trainer.global_rank if trainer else 0)
+        return dropped(present, self.channel_dropout, generator(*parts, device=device))
 
     @property
     def axes(self) -> str | None:
