@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from fiducial.errors import InputError
-from fiducial.types import Bool, Float, Shaped, Tensor
+from fiducial.types import Bool, Float, Int, Shaped, Tensor
 
 Image = Float[Tensor, "batch channels *spatial"]
 Mask = Shaped[Tensor, "batch *spatial"]
@@ -72,6 +72,17 @@ def rotation(angle: Float[Tensor, " batch"], dims: int, plane: tuple[int, int]) 
     matrix[:, first, first] = matrix[:, second, second] = angle.cos()
     matrix[:, first, second], matrix[:, second, first] = -angle.sin(), angle.sin()
     return matrix
+
+
+def _moved(low: Tensor, high: Tensor, matrix: Tensor, shift: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the boxes around boxes `(batch, most, dims)` in images that `affine` resampled."""
+    dims = low.shape[-1]
+    which = torch.cartesian_prod(*[torch.arange(2, device=low.device)] * dims).view(-1, dims, 1)
+    ends = torch.stack([low, high], dim=-1)[:, :, None].expand(-1, -1, len(which), -1, -1)
+    corners = ends.gather(-1, which.expand(*ends.shape[:-1], 1))[..., 0]  # (batch, most, 2 ** dims, dims)
+    centred = corners - size / 2 - shift[:, None, None]
+    moved = torch.einsum("bij,bkcj->bkci", torch.linalg.inv(matrix), centred) + size / 2
+    return moved.amin(2), moved.amax(2)
 
 
 class Augment:
@@ -147,6 +158,41 @@ class Augment:
             image = affine(image, matrix, shift)
             flat = affine(flat.float(), matrix, shift, mode="nearest", outside="zeros").to(mask.dtype)
         return self._recolour(image, draw), flat[:, 0], flat[:, 1].bool()
+
+    def with_boxes(
+        self,
+        image: Image,
+        boxes: Float[Tensor, "batch most ends"],
+        label: Int[Tensor, "batch most"],
+        draw: torch.Generator,
+        sides: Sides | None = None,
+    ) -> tuple[Image, Tensor, Tensor]:
+        """Return changed copies of images, and the boxes around what was in their boxes, cut off at the border.
+
+        A box whose centre left the image is no longer there: its label becomes -1, as that of empty places is. A
+        patient mirrored from side to side has each class of `sides` on the other side.
+        """
+        self._check_axes(image)
+        dims = image.ndim - 2
+        size = torch.tensor(image.shape[2:], dtype=boxes.dtype, device=boxes.device)
+        low, high, label = boxes[..., :dims].clone(), boxes[..., dims:].clone(), label.clone()
+        for axis in self.flip_axes:
+            chosen = _uniform((len(image),), 0, 1, draw) < self.probability
+            image, along = _mirrored(image, axis, chosen), axis % dims
+            ends = size[along] - high[..., along], size[along] - low[..., along]
+            low[..., along] = torch.where(chosen[:, None], ends[0], low[..., along])
+            high[..., along] = torch.where(chosen[:, None], ends[1], high[..., along])
+            if sides is not None and along == sides.axis:
+                swapped = torch.tensor(sides.classes, device=label.device)[label.clamp(min=0)]
+                label = torch.where(chosen[:, None] & (label >= 0), swapped, label)
+        if self._moves:
+            matrix, shift = self._motion(image, draw)
+            image = affine(image, matrix, shift)
+            low, high = _moved(low, high, matrix, shift, size)
+        centre = (low + high) / 2
+        label = torch.where(((centre >= 0) & (centre < size)).all(-1), label, -1)
+        cut = torch.cat([low.clamp(min=0).minimum(size), high.clamp(min=0).minimum(size)], dim=-1)
+        return self._recolour(image, draw), cut, label
 
     def _check_axes(self, image: Image) -> None:
         dims = image.ndim - 2

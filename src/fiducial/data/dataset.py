@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from fiducial.data.boxed import BOXES, BoxedSource
+from fiducial.data.boxes import Boxes
 from fiducial.data.sampler import Portion
 from fiducial.data.source import Source
 from fiducial.errors import InputError
@@ -22,8 +24,9 @@ class CaseDataset(Dataset[Batch | InputError]):
 
     An item is a batch: `image` (batch, channels, *spatial) uint8 or float32, `label`, `row` (batch,) the
     number of each case in the source's table, for sequences `length` (batch,) in frames, and `epoch`, `step`,
-    `size` and `valid`, see `Portion`. An image that cannot be used gives an InputError in the batch's place: raised
-    in a loader's worker, it would arrive as a stack trace.
+    `size` and `valid`, see `Portion`. Of a source that is learned for its boxes there are `boxes` (batch, most,
+    2 * dims) float32 in pixels and `box_label` (batch, most), -1 after a case's last box. An image that cannot be used
+    gives an InputError in the batch's place: raised in a loader's worker, it would arrive as a stack trace.
     """
 
     def __init__(self, source: Source) -> None:
@@ -31,6 +34,9 @@ class CaseDataset(Dataset[Batch | InputError]):
         self.sequence = source.spec.sequence
         self.pixels = None if self.sequence else source.pixels()
         self.labels = torch.from_numpy(np.ascontiguousarray(source.cases.label))
+        self.boxes: dict[str, Tensor] | None = None
+        if isinstance(source, BoxedSource) and source.spec.target == BOXES:
+            self.boxes = _joined([source.seen(row) for row in range(len(self))], source)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,7 +51,8 @@ class CaseDataset(Dataset[Batch | InputError]):
             images = self._images(portion)
         except InputError as error:
             return error
-        return {"row": index, "label": self.labels[index], **vars(portion), **images}
+        boxes = {} if self.boxes is None else {name: values[index] for name, values in self.boxes.items()}
+        return {"row": index, "label": self.labels[index], **vars(portion), **images, **boxes}
 
     def _images(self, rows: list[int]) -> dict[str, Tensor]:
         if self.pixels is not None:
@@ -79,6 +86,17 @@ class CaseDataset(Dataset[Batch | InputError]):
 
     def _name(self, row: int) -> str:
         return f"case {self.source.cases.case[row]}"
+
+
+def _joined(boxes: list[Boxes], source: Source) -> dict[str, Tensor]:
+    """Return the boxes of all cases, as many places each as the case with the most needs."""
+    most = max(1, *(len(each) for each in boxes))
+    corners = torch.zeros(len(boxes), most, 2 * source.spec.spatial_dims)
+    label = torch.full((len(boxes), most), -1, dtype=torch.int64)
+    for row, each in enumerate(boxes):
+        corners[row, : len(each)] = torch.from_numpy(each.corners)
+        label[row, : len(each)] = torch.from_numpy(each.label)
+    return {"boxes": corners, "box_label": label}
 
 
 def pad(images: list[NDArray[Any]]) -> dict[str, Tensor]:

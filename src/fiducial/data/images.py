@@ -43,6 +43,30 @@ def read_image(
     return _with_channels(_sized(pixels, tuple(size), policy, path), channels, path)
 
 
+def placement(own: Sequence[int], size: Sequence[int], policy: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return how `read_image` places a file's pixels along each axis: the scale, and where the first one begins.
+
+    Args:
+        own: extent of the file along each spatial axis.
+        size: that it is brought to.
+        policy: see `read_image`.
+    """
+    inner = tuple(own)
+    if policy == "resize":
+        inner = tuple(size)
+    elif policy == "fit" and tuple(own) != tuple(size):
+        inner = _fitted(own, size)
+    scale = tuple(after / before for after, before in zip(inner, own, strict=True))
+    offset = tuple(float(max(0, w - i) // 2 - max(0, i - w) // 2) for w, i in zip(size, inner, strict=True))
+    return scale, offset
+
+
+def _fitted(own: Sequence[int], size: Sequence[int]) -> tuple[int, ...]:
+    """Return the largest extent with the aspect of `own` that `size` holds."""
+    factor = min(wanted / got for wanted, got in zip(size, own, strict=True))
+    return tuple(max(1, min(wanted, round(got * factor))) for wanted, got in zip(size, own, strict=True))
+
+
 def check_options(
     size: Sequence[int] | None = None,
     channels: int | None = None,
@@ -107,9 +131,7 @@ def _sized(pixels: NDArray[Any], size: tuple[int, ...], policy: str, path: Path)
     if policy == "resize":
         return _resize(pixels, size)
     if policy == "fit":
-        factor = min(wanted / got for wanted, got in zip(size, pixels.shape[1:], strict=True))
-        inner = tuple(max(1, min(w, round(g * factor))) for w, g in zip(size, pixels.shape[1:], strict=True))
-        return _centred(_resize(pixels, inner), size)
+        return _centred(_resize(pixels, _fitted(pixels.shape[1:], size)), size)
     if policy == "pad" and any(got > wanted for wanted, got in zip(size, pixels.shape[1:], strict=True)):
         raise InputError(
             f"{path}: {pixels.shape[1:]} is larger than {size}; policy=pad only pads: use crop, fit or resize"

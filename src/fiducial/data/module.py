@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fiducial.data.assignment import assigned
 from fiducial.data.augment import Augment, Sides
+from fiducial.data.boxed import BOXES
 from fiducial.data.checks import check
 from fiducial.data.columns import Encoding
 from fiducial.data.dataset import Batch, CaseDataset
@@ -205,6 +206,7 @@ class DataModule(pl.LightningDataModule):
                 self.prepared = PreparedCases(self.source, self.prepare, limit_gib=self.cache_limit_gib)
                 self.dataset = WholeDataset(self.prepared)
             else:
+                self._check_boxed()
                 self.dataset = CaseDataset(self.source)
 
     def _check_masked(self) -> None:
@@ -213,6 +215,12 @@ class DataModule(pl.LightningDataModule):
         if self.sampling == "balanced":
             raise InputError("data.sampling=balanced is for labels; for masks data.patches.foreground balances classes")
         _ = self._sides  # a class without its other side is refused before anything is learned
+
+    def _check_boxed(self) -> None:
+        if self.spec.target == BOXES:
+            if self.sampling == "balanced":
+                raise InputError("data.sampling=balanced is for labels; these cases have boxes")
+            _ = self._sides  # as above
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return batches of the training split, in the order of each epoch; of masked cases, patches."""
@@ -370,6 +378,9 @@ class DataModule(pl.LightningDataModule):
             if "mask" in batch:
                 masks = batch["mask"], batch["region"]
                 image, batch["mask"], batch["region"] = self.augment.with_masks(image, *masks, draw, self._sides)
+            elif "boxes" in batch:
+                boxes = batch["boxes"], batch["box_label"]
+                image, batch["boxes"], batch["box_label"] = self.augment.with_boxes(image, *boxes, draw, self._sides)
             else:
                 image = self.augment(image, draw)
         image = standardise(image, self.mean, self.std)

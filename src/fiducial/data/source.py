@@ -32,7 +32,7 @@ class Spec:
         size: extent along each spatial axis, in pixels, after the source's size policy. For sequences of
             different lengths the first entry is the greatest length. Images with masks may differ in size: that of
             the first case.
-        target: what a label is; "mask" for a class number of each pixel.
+        target: what a label is; "mask" for a class number of each pixel, "boxes" for boxes with a class each.
         classes: class names, in the order of their label numbers.
         sequence: the first spatial axis runs over frames or slices, and cases differ in their number.
         modality: as a person would say it ("breast ultrasound").
@@ -42,7 +42,7 @@ class Spec:
     channels: int
     spatial_dims: int
     size: tuple[int, ...]
-    target: Target | Literal["mask"]
+    target: Target | Literal["mask", "boxes"]
     classes: tuple[str, ...]
     sequence: bool = False
     modality: str = ""

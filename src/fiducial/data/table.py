@@ -85,6 +85,11 @@ class Table(FileSource):
         """What the table says of each case, by column."""
         return [row for _, row in self._lines]
 
+    @property
+    def lines(self) -> list[tuple[int, dict[str, str]]]:
+        """The number of each case's line in the file, and its values by column."""
+        return self._lines
+
     @cached_property
     def _lines(self) -> list[tuple[int, dict[str, str]]]:
         """The number of each case's (last) line in the file, and its values."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-LEADING = ("dice", "auroc", "accuracy", "balanced_accuracy", "f1", "recall", "specificity", "precision")
+LEADING = ("dice", "cpm", "map", "auroc", "accuracy", "balanced_accuracy", "f1", "recall", "specificity", "precision")
 
 
 def show_summary(

@@ -51,6 +51,10 @@ def results_of(task: Task, data: DataModule, out: Path, *, seed: int) -> Results
         from fiducial.runs.segmented import Segmented
 
         return Segmented.of(task, data, out, seed=seed)
+    if data.spec.target == "boxes":
+        from fiducial.runs.detected import Detected
+
+        return Detected.of(task, data, seed=seed)
     from fiducial.runs.classified import Classified
 
     return Classified.of(task, data, seed=seed)

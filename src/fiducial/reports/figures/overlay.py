@@ -53,10 +53,10 @@ def overlays(views: Sequence[View], classes: Sequence[str]) -> Figure:
     """
     figure = Figure(figsize=(11, 2.9 * len(views) + 0.7), layout="constrained")
     for row, view in enumerate(views):
-        pictures = (_grey(view), _tinted(view, view.truth), _tinted(view, view.predicted), _errors(view))
+        pictures = (grey(view), _tinted(view, view.truth), _tinted(view, view.predicted), _errors(view))
         for column, picture in enumerate(pictures):
             axes = figure.add_subplot(len(views), 4, 4 * row + column + 1)
-            _show(axes, picture, view)
+            show(axes, picture, view)
             if column == 0:
                 axes.set_title(view.title, fontsize=10, fontweight="normal")
             elif row == 0:
@@ -85,10 +85,10 @@ def planes(cases: Sequence[tuple[str, Sequence[View]]], classes: Sequence[str]) 
     for row, (title, views) in enumerate(cases):
         for column, view in enumerate(views):
             axes = figure.add_subplot(len(cases), 3, 3 * row + column + 1)
-            _show(axes, _grey(view), view)
+            show(axes, grey(view), view)
             for number, colour in enumerate(colours, start=1):
-                _outline(axes, view.truth == number, colour, "solid")
-                _outline(axes, view.predicted == number, colour, "dashed")
+                outline(axes, view.truth == number, colour, "solid")
+                outline(axes, view.predicted == number, colour, "dashed")
             heading = view.title if column else f"{title}\n{view.title}"
             axes.set_title(heading, fontsize=10, fontweight="normal")
     handles = [Patch(color=colour, label=name) for name, colour in zip(classes[1:], colours, strict=True)]
@@ -101,7 +101,8 @@ def _colours(num_classes: int) -> list[str]:
     return [COLOURS[number % len(COLOURS)] for number in range(num_classes - 1)]
 
 
-def _show(axes: Axes, picture: NDArray[np.float32], view: View) -> None:
+def show(axes: Axes, picture: NDArray[np.float32], view: View) -> None:
+    """Draw a picture with the letters at a view's edges and, where its spacing is known, a bar in mm."""
     rows, columns = view.spacing or (1.0, 1.0)
     axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect=rows / columns)
     axes.set_axis_off()
@@ -120,12 +121,13 @@ def _scale_bar(axes: Axes, extent: float, spacing: float) -> None:
     axes.text(0, below + 1.0, f"{length} mm", fontsize=8, color=GREY, va="top")
 
 
-def _outline(axes: Axes, flags: NDArray[np.bool_], colour: str, style: str) -> None:
+def outline(axes: Axes, flags: NDArray[np.bool_], colour: str, style: str) -> None:
+    """Draw the border of what is marked."""
     if flags.any() and not flags.all():
         axes.contour(flags.astype(float), [0.5], colors=[colour], linestyles=[style], linewidths=1.2)
 
 
-def _grey(view: View) -> NDArray[np.float32]:
+def grey(view: View) -> NDArray[np.float32]:
     """Return the image in 0..1: 8-bit values as they are, others from their 1st to their 99th percentile."""
     image = view.image
     if image.dtype == np.uint8:
@@ -135,8 +137,8 @@ def _grey(view: View) -> NDArray[np.float32]:
 
 
 def _coloured(view: View) -> NDArray[np.float32]:
-    grey = _grey(view)
-    return np.repeat(grey[..., None], 3, axis=2) if grey.ndim == 2 else grey
+    picture = grey(view)
+    return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
 
 
 def _tinted(view: View, mask: NDArray[np.uint8]) -> NDArray[np.float32]:
