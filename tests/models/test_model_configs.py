@@ -1,4 +1,4 @@
-"""Every option of the group `model` builds a network that fits the data it is given: labels, or masks."""
+"""Every option of the group `model` builds a network that fits the data it is given: labels, masks or boxes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ IMAGES = [(1, (28, 28)), (3, (64, 64)), (1, (28, 28, 28)), (3, (32, 32, 32))]
 
 def compose(option: str, channels: int, size: tuple[int, ...], target: str = "multiclass") -> Any:
     spec = {"channels": channels, "spatial_dims": len(size), "size": list(size), "sequence": False, "target": target}
+    spec["num_classes"] = 5
     patches = {"size": list(size), "window": list(size)}
     model = OmegaConf.load(FOLDER / f"{option}.yaml")
     return OmegaConf.create({"data": {"spec": spec, "patches": patches}, "task": {"num_outputs": 5}, "model": model})
@@ -31,13 +32,14 @@ def fits(cfg: Any) -> bool:
     return not list(unmet(cfg, "model"))
 
 
-def learns_masks(option: str) -> bool:
+def learns(option: str, target: str) -> bool:
     requires = OmegaConf.load(FOLDER / f"{option}.yaml").contract.requires
-    return bool(requires.get("data.spec.target") == ["mask"])
+    return bool(requires.get("data.spec.target") == [target])
 
 
-MASKS = [option for option in OPTIONS if learns_masks(option)]
-LABELS = [option for option in OPTIONS if option not in MASKS]
+MASKS = [option for option in OPTIONS if learns(option, "mask")]
+BOXES = [option for option in OPTIONS if learns(option, "boxes")]
+LABELS = [option for option in OPTIONS if option not in (*MASKS, *BOXES)]
 PATCHES = [(3, (64, 64)), (1, (32, 32, 32))]
 FITTING = [(option, *image) for option in LABELS for image in IMAGES if fits(compose(option, *image))]
 # The transformers at a size that a test can train.
@@ -140,9 +142,24 @@ def test_option_gives_a_logit_a_pixel(option: str, channels: int, size: tuple[in
         assert model.eval()(image[:1]).shape == (1, 5, *size)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("option", BOXES)
+@pytest.mark.parametrize(("channels", "size"), [(3, (64, 64)), (1, (16, 32, 32))])
+def test_option_gives_the_maps_of_a_detector(option: str, channels: int, size: tuple[int, ...]) -> None:
+    cfg = compose(option, channels, size, target="boxes")
+    assert fits(cfg)
+    arguments = {key: value for key, value in cfg.model.items() if key != "contract"}
+    model = instantiate(arguments, _convert_="all")
+    output = model(torch.randn(2, channels, *size))
+    assert output.shape == (2, 5 + 2 * len(size), *(extent // 2 for extent in size))
+    output.square().sum().backward()
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
 @pytest.mark.parametrize("option", OPTIONS)
-def test_models_for_labels_and_for_masks_are_told_apart(option: str) -> None:
+def test_models_for_labels_masks_and_boxes_are_told_apart(option: str) -> None:
     size = (64, 64) if option != "cnn_rnn" else (32, 64, 64)
+    assert fits(compose(option, 1, size, target="boxes")) == (option in BOXES)
     assert fits(compose(option, 1, size, target="mask")) == (option in MASKS)
     assert fits(compose(option, 1, size, target="binary")) == (option in LABELS)
 

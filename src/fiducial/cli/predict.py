@@ -1,4 +1,4 @@
-"""Apply a run's network to image files: a table of predicted classes, or masks and a table of their volumes."""
+"""Apply a run's network to image files: a table of predicted classes, or masks or boxes and a table of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("run", help="folder, last part of the folder, or id of a run")
     parser.add_argument("images", nargs="+", help="image files, or folders of them")
-    to = "table to write (default: predictions.csv); masks go into a folder beside it"
+    to = "table to write (default: predictions.csv); masks and boxes go into a folder beside it"
     parser.add_argument("--to", default="predictions.csv", metavar="FILE", help=to)
     parser.add_argument("--checkpoint", choices=["best", "last"], help="default: the one that the run selected")
     parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of runs (default: outputs)")

@@ -258,7 +258,7 @@ class BoxTable(FileSource, BoxedSource):
             extent = " × ".join(str(n) for n in size[::-1])
             hint = "" if empty else "; data.source.outside=clip cuts such boxes"
             raise self._wrong(
-                line, name, f"the box {_shown(low, high)} in pixels lies outside its image of {extent}{hint}"
+                line, name, f"the box {_shown(low, high)} in pixels reaches out of its image of {extent}{hint}"
             )
         return clipped
 

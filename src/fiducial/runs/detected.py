@@ -11,18 +11,16 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fiducial.data.boxed import BoxedSource
-from fiducial.data.boxes import Boxes
+from fiducial.data.boxes import Boxes, Frame
 from fiducial.data.module import DataModule
 from fiducial.metrics.boxes import CaseBoxes, Hit
 from fiducial.metrics.detection import RATES, Froc
 from fiducial.reports.case_scores import CaseScores, mean_intervals, write_case_scores
 from fiducial.reports.detection_scores import detection_intervals, scored_cases
 from fiducial.reports.detections import CaseDetections, write_detections
-from fiducial.reports.figures.anatomical import three_planes
-from fiducial.reports.figures.box_overlay import BoxView, box_planes, boxes
 from fiducial.reports.figures.froc import froc
-from fiducial.reports.figures.overlay import View
 from fiducial.reports.figures.style import short
+from fiducial.runs.box_pictures import picture
 from fiducial.runs.results import Results
 from fiducial.tasks.base import Task
 from fiducial.tasks.detection import boxes_of
@@ -123,9 +121,7 @@ class Detected(Results):
         chosen = self._chosen()
         if not chosen:
             return found
-        if data.spec.spatial_dims == 2:
-            return {**found, "boxes": boxes([self._view(title, place) for title, place in chosen])}
-        return {**found, "planes": box_planes([(title, self._planes(place)) for title, place in chosen])}
+        return {**found, "boxes": picture([(title, *self._shown(place)) for title, place in chosen], self.classes)}
 
     def _chosen(self) -> list[tuple[str, int]]:
         """Return title and place of the best, the median and the worst case by F1 that have a box."""
@@ -139,18 +135,9 @@ class Detected(Results):
             for rank, place in places.items()
         ]
 
-    def _view(self, title: str, place: int) -> BoxView:
-        image = self.source.read(int(self.rows[place]))
-        called = self.cases[place].above(self.threshold)
-        picture = np.moveaxis(image, 0, -1) if len(image) == 3 else image[0]
-        return box_view(title, picture, called, self.classes)
-
-    def _planes(self, place: int) -> tuple[View, ...]:
+    def _shown(self, place: int) -> tuple[NDArray[Any], CaseBoxes, Frame]:
         row = int(self.rows[place])
-        image, frame = self.source.read(row)[0], self.source.frame(row)
-        called = self.cases[place].above(self.threshold)
-        truth, found = (_marked(corners, image.shape) for corners in (called.truth, called.found))
-        return three_planes(image, truth, found, frame.seen_affine)
+        return self.source.read(row), self.cases[place].above(self.threshold), self.source.frame(row)
 
 
 def _curve(cases: Sequence[CaseBoxes], rule: Hit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -161,19 +148,3 @@ def _curve(cases: Sequence[CaseBoxes], rule: Hit) -> tuple[NDArray[np.float64], 
 def in_words(rule: Hit) -> str:
     """Return what counts as found as a person would say it."""
     return "its centre lies in the box" if rule == "centre" else f"it overlaps the box by {rule:g} or more"
-
-
-def box_view(title: str, picture: NDArray[Any], called: CaseBoxes, classes: Sequence[str]) -> BoxView:
-    """Return an image with its boxes, ready to be drawn."""
-    names = [f"{classes[number]} " if len(classes) > 1 else "" for number in called.label.tolist()]
-    labels = [f"{name}{score:.2f}" for name, score in zip(names, called.score.tolist(), strict=True)]
-    truth, found = (np.asarray(corners, np.float32) for corners in (called.truth, called.found))
-    return BoxView(title, picture, truth, found, labels)
-
-
-def _marked(corners: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return 1 in every pixel that a box covers by half or more."""
-    mask = np.zeros(size, np.uint8)
-    for box in np.round(corners).astype(int):
-        mask[tuple(slice(low, high) for low, high in zip(box[: len(size)], box[len(size) :], strict=True))] = 1
-    return mask

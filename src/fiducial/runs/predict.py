@@ -28,7 +28,8 @@ def predict(
 ) -> pd.DataFrame:
     """Return a table: file, predicted class, and a probability a class; images are prepared as in training.
 
-    A run that learned masks writes one for each file into the folder `masks`; see `predict_masks` for its table.
+    A run that learned masks writes one for each file into the folder `masks`; see `predict_masks` for its table. One
+    that learned boxes writes them as JSON, and drawn; see `predict_boxes`.
 
     Raises:
         InputError: there is no image, one cannot be read, or the run's cases are not single images.
@@ -52,6 +53,10 @@ def predict(
         from fiducial.runs.predict_masks import predict_masks
 
         return predict_masks(cfg, out, files, masks, checkpoint=weights, hardware=hardware)
+    if spec.target == "boxes":
+        from fiducial.runs.predict_boxes import predict_boxes
+
+        return predict_boxes(cfg, out, files, masks, checkpoint=weights, hardware=hardware)
     network = build_network(cfg, hardware, weights)
     batches = (files[start : start + BATCH_SIZE] for start in range(0, len(files), BATCH_SIZE))
     probabilities = torch.cat([_probabilities(cfg, network, batch, hardware) for batch in batches])

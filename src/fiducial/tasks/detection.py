@@ -5,84 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from fiducial.errors import InputError
-from fiducial.metrics.boxes import CaseBoxes, Hit, each_case, suppressed
+from fiducial.metrics.boxes import CaseBoxes, Hit, each_case
 from fiducial.metrics.detection import DetectionScorer, best_threshold
 from fiducial.tasks.base import Batch, Task
-from fiducial.types import Float, Int, Tensor
+from fiducial.tasks.decoding import Decoder, strides
+from fiducial.types import Tensor
 
-Output = Float[Tensor, "batch outputs *cells"]
 VALIDATED = ("cpm", "map_50", "image_auroc")  # scores of validation; a test has all
-
-
-def strides(size: Sequence[int], cells: Sequence[int]) -> list[float]:
-    """Return how many pixels of an image a cell of a network's map covers along each axis."""
-    return [extent / count for extent, count in zip(size, cells, strict=True)]
-
-
-def decoded(
-    output: Output, size: Sequence[int], most: int
-) -> tuple[Float[Tensor, "batch most ends"], Float[Tensor, "batch most"], Int[Tensor, "batch most"]]:
-    """Return the surest boxes of each image in pixels, cut off at its border, their scores and class numbers.
-
-    A box stands at each cell whose probability is the greatest among its neighbours (Zhou et al., Objects as Points,
-    arXiv 1904.07850, section 4: max-pooling instead of comparing boxes). Places that are left over score 0.
-
-    Args:
-        output: of a `CenterPoint` network.
-        size: of the images.
-        most: boxes of an image.
-    """
-    cells, dims = output.shape[2:], len(size)
-    num_classes = output.shape[1] - 2 * dims
-    heat = output[:, :num_classes].float().sigmoid()
-    pool = F.max_pool2d if dims == 2 else F.max_pool3d
-    flat = torch.where(pool(heat, 3, stride=1, padding=1) == heat, heat, 0).flatten(1)
-    score, place = flat.topk(min(most, flat.shape[1]), dim=1)
-    count = int(np.prod(cells))
-    label, number = place // count, place % count
-    told = output[:, num_classes:].float().flatten(2)
-    told = told.gather(2, number[:, None].expand(-1, 2 * dims, -1)).transpose(1, 2)
-    low_corner = torch.stack(torch.unravel_index(number, cells), dim=-1)
-    stride = torch.tensor(strides(size, cells), device=output.device)
-    centre, extent = (low_corner + told[..., :dims]) * stride, told[..., dims:].clamp(min=0.1) * stride
-    limit = torch.tensor(size, device=output.device, dtype=centre.dtype)
-    low, high = ((centre + part * extent / 2).clamp(min=0).minimum(limit) for part in (-1, 1))
-    return torch.cat([low, high], dim=2), score, label
-
-
-def kept(
-    boxes: Float[Tensor, "batch most ends"],
-    score: Float[Tensor, "batch most"],
-    label: Int[Tensor, "batch most"],
-    *,
-    doubles: float,
-    min_score: float,
-) -> dict[str, Tensor]:
-    """Return the boxes that are left without doubles and without the least sure, in the first places of each image.
-
-    Empty places have the label -1 and the score 0.
-
-    Args:
-        boxes: in pixels.
-        score: of each.
-        label: likewise.
-        doubles: overlap with a surer box of its class above which a box is dropped.
-        min_score: below which a box is dropped.
-    """
-    ends, sure, number = (values.detach().cpu().numpy() for values in (boxes, score, label))
-    result = {"found": np.zeros_like(ends), "score": np.zeros_like(sure), "found_label": np.full_like(number, -1)}
-    for row in range(len(ends)):
-        stays = suppressed(ends[row].astype(np.float64), sure[row].astype(np.float64), number[row], doubles)
-        stays = stays[sure[row][stays] >= min_score]
-        for name, values in (("found", ends), ("score", sure), ("found_label", number)):
-            result[name][row, : len(stays)] = values[row][stays]
-    return {name: torch.from_numpy(values).to(boxes.device) for name, values in result.items()}
 
 
 class Detection(Task):
@@ -117,24 +50,18 @@ class Detection(Task):
         num_classes: int,
         contract: dict[str, Any],
         classes: Sequence[str],
-        max_boxes: int = 50,
-        min_score: float = 0.01,
-        doubles: float = 0.3,
+        max_boxes: int = Decoder.max_boxes,
+        min_score: float = Decoder.min_score,
+        doubles: float = Decoder.doubles,
         hit: Hit = "centre",
         threshold: float | Literal["choose"] = "choose",
         **options: Any,
     ) -> None:
         super().__init__(model=model, **options)
         self.loss, self.target, self.num_classes, self.classes = loss, target, num_classes, tuple(classes)
-        self.max_boxes, self.min_score, self.doubles, self.hit = max_boxes, min_score, doubles, hit
-        self.threshold = threshold
-        if max_boxes < 1:
-            raise InputError(f"task.max_boxes must be at least 1; got {max_boxes}")
+        self.decode, self.hit, self.threshold = Decoder(max_boxes, min_score, doubles), hit, threshold
         if hit != "centre" and not (isinstance(hit, float) and 0 < hit < 1):
             raise InputError(f"task.hit must be centre, or an overlap between 0 and 1; got {hit}")
-        for name, value in (("min_score", min_score), ("doubles", doubles)):
-            if not 0 <= value <= 1:
-                raise InputError(f"task.{name} must be from 0 to 1; got {value}")
         # Beside the weights, so that a checkpoint has the threshold that its validation chose.
         self.register_buffer("operating", torch.tensor(0.5 if threshold == "choose" else float(threshold)))
 
@@ -148,13 +75,8 @@ class Detection(Task):
         loss: Tensor = self.loss(output, batch["boxes"], batch["box_label"], stride)
         if self.training:
             return loss, {}
-        found = self.found(output, size)
+        found = self.decode(output, size)
         return loss, {**found, "boxes": batch["boxes"], "box_label": batch["box_label"]}
-
-    def found(self, output: Output, size: Sequence[int]) -> dict[str, Tensor]:
-        """Return the boxes of each image of a batch, see `kept`."""
-        boxes, score, label = decoded(output.detach(), size, self.max_boxes)
-        return kept(boxes, score, label, doubles=self.doubles, min_score=self.min_score)
 
     def scores(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the scores of an epoch; none of training, whose boxes are not decoded."""
