@@ -18,7 +18,7 @@ from fiducial.errors import InputError
 GROUPS_FOUND = Groups.find()
 EVERY_OPTION = [(group, option) for group, options in GROUPS_FOUND.all().items() for option in options]
 # What these are like is seen in the user's own files, or follows from the task that is picked.
-OWN_FILES = {"decathlon", "image_folder", "mask_table", "nnunet_raw", "table"}
+OWN_FILES = {"box_table", "decathlon", "image_folder", "mask_table", "nnunet_raw", "table"}
 NEEDS = r"^data\.source: \w+ \(data=\w+\) needs \w+; give data\.source\.\w+=…$"
 FIT = r"^\w+=\w+ needs [\w.]+ to be .+; \w+=\w+ gives .+\. Options of \w+ that fit: (?!none)"
 
@@ -66,7 +66,8 @@ def test_every_pair_of_data_and_model_composes_or_says_what_fits(data: str) -> N
             continue
         spec, network = trial.data.spec, OmegaConf.to_container(trial.model, resolve=True)
         assert isinstance(network, dict)
-        assert (network["in_channels"], network["spatial_dims"]) == (spec.channels, spec.spatial_dims)
+        sees = network.get("backbone", network)
+        assert (sees["in_channels"], sees["spatial_dims"]) == (spec.channels, spec.spatial_dims)
         fitting.append(model)
     assert fitting
 

@@ -168,10 +168,8 @@ def test_a_weight_of_two_is_a_case_twice(dims: int) -> None:
 
 
 def test_perfect_boxes_and_none() -> None:
-    perfect = [
-        CaseBoxes(c.truth, np.full(len(c.truth), 0.9), c.true_label, c.truth, c.true_label)
-        for c in some_cases(30, 1, 1)
-    ]
+    drawn = some_cases(30, 1, 1)
+    perfect = [CaseBoxes(c.truth, np.full(len(c.truth), 0.9), c.true_label, c.truth, c.true_label) for c in drawn]
     found = DetectionScorer(perfect, ["a"])()
     assert found["cpm"][0] == found["map"][0] == found["image_auroc"][0] == 1
     nothing = [CaseBoxes(c.truth[:0], np.zeros(0), c.true_label[:0], c.truth, c.true_label) for c in perfect]

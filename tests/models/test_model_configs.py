@@ -148,8 +148,8 @@ def test_option_gives_a_logit_a_pixel(option: str, channels: int, size: tuple[in
 def test_option_gives_the_maps_of_a_detector(option: str, channels: int, size: tuple[int, ...]) -> None:
     cfg = compose(option, channels, size, target="boxes")
     assert fits(cfg)
-    arguments = {key: value for key, value in cfg.model.items() if key != "contract"}
-    model = instantiate(arguments, _convert_="all")
+    del cfg.model["contract"]
+    model = instantiate(OmegaConf.to_container(cfg.model, resolve=True), _convert_="all")
     output = model(torch.randn(2, channels, *size))
     assert output.shape == (2, 5 + 2 * len(size), *(extent // 2 for extent in size))
     output.square().sum().backward()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fiducial.errors import InputError
+
 EXAMPLES = """examples:
   fiducial evaluate outputs/runs/breastmnist-resnet18/20260101-120000-abc123
   fiducial evaluate 20260101-120000-abc123 --split val --checkpoint last
@@ -21,6 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     every = "score every choice of channels, the others being taken for missing: a table, and its picture"
     parser.add_argument("--modalities", action="store_true", help=every)
     parser.add_argument("--checkpoint", choices=["best", "last"], help="default: the one that the run selected")
+    parser.add_argument("--explain", action="store_true", help="map where a classifier looks; score maps against boxes")
+    parser.add_argument(
+        "--layer", metavar="NAME", help="of the network, that is mapped (default: the last with an extent)"
+    )
     parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of runs (default: outputs)")
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of config groups of your own")
 
@@ -33,10 +39,12 @@ def run(args: argparse.Namespace) -> int:
     out = folder.find(args.run, Path(args.outputs))
     cfg = folder.changed(out, args.overrides, args.config_dir)
     how = {"split": args.split, "checkpoint": args.checkpoint or cfg.select}
+    if args.modalities and args.explain:
+        raise InputError("--modalities and --explain are two evaluations: give one of them")
     if args.modalities:
         from fiducial.runs.modalities import evaluate_modalities
 
         evaluate_modalities(cfg, out, **how)
     else:
-        evaluate(cfg, out, **how)
+        evaluate(cfg, out, **how, explain=args.explain, layer=args.layer)
     return 0

@@ -18,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     to = "table to write (default: predictions.csv); masks and boxes go into a folder beside it"
     parser.add_argument("--to", default="predictions.csv", metavar="FILE", help=to)
     parser.add_argument("--checkpoint", choices=["best", "last"], help="default: the one that the run selected")
+    parser.add_argument(
+        "--explain", action="store_true", help="draw where a classifier looked, into the folder beside it"
+    )
+    parser.add_argument(
+        "--layer", metavar="NAME", help="of the network, that is mapped (default: the last with an extent)"
+    )
     parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of runs (default: outputs)")
 
 
@@ -29,7 +35,15 @@ def run(args: argparse.Namespace) -> int:
     out = folder.find(args.run, Path(args.outputs))
     cfg = folder.config(out)
     names, to = [Path(name) for name in args.images], Path(args.to)
-    table = predict(cfg, out, names, checkpoint=args.checkpoint or cfg.select, masks=to.with_suffix(""))
+    table = predict(
+        cfg,
+        out,
+        names,
+        checkpoint=args.checkpoint or cfg.select,
+        masks=to.with_suffix(""),
+        explain=args.explain,
+        layer=args.layer,
+    )
     table.to_csv(args.to, index=False)
     print(f"{len(table)} predictions written to {args.to}")
     return 0

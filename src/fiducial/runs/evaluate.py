@@ -18,10 +18,20 @@ from fiducial.runs.quiet import quiet
 from fiducial.tasks.base import Task
 
 
-def evaluate(cfg: DictConfig, out: Path, *, split: str, checkpoint: str) -> dict[str, Any]:
+def evaluate(
+    cfg: DictConfig, out: Path, *, split: str, checkpoint: str, explain: bool = False, layer: str | None = None
+) -> dict[str, Any]:
     """Predict one split with a checkpoint of the run in `out`; write and return the scores.
 
     They go into a folder `evaluations/` of the run; the run itself stays as it is.
+
+    Args:
+        cfg: the run's configuration.
+        out: its folder.
+        split: to predict.
+        checkpoint: "best" or "last".
+        explain: map where a classifier looks, see `explain_split`.
+        layer: of its network, that is mapped.
     """
     from fiducial.runs.outcome import Outcome
 
@@ -32,6 +42,10 @@ def evaluate(cfg: DictConfig, out: Path, *, split: str, checkpoint: str) -> dict
     outcome = Outcome.of(cfg, place, task, data, task.loaded_epoch)
     outcome.save()
     outcome.show()
+    if explain:
+        from fiducial.runs.explain import explain_split
+
+        explain_split(cfg, data, checkpoint_file(out, checkpoint), place, split=split, layer=layer)
     return outcome.scores
 
 

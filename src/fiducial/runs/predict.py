@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -24,12 +25,21 @@ BATCH_SIZE = 64
 
 
 def predict(
-    cfg: DictConfig, out: Path, names: Sequence[Path], *, checkpoint: str, masks: Path = Path("predictions")
+    cfg: DictConfig,
+    out: Path,
+    names: Sequence[Path],
+    *,
+    checkpoint: str,
+    masks: Path = Path("predictions"),
+    explain: bool = False,
+    layer: str | None = None,
 ) -> pd.DataFrame:
     """Return a table: file, predicted class, and a probability a class; images are prepared as in training.
 
     A run that learned masks writes one for each file into the folder `masks`; see `predict_masks` for its table. One
     that learned boxes writes them as JSON, and drawn; see `predict_boxes`.
+
+    With `explain` a classifier's run draws where it looked, by layer `layer` of its network, into the folder `masks`.
 
     Raises:
         InputError: there is no image, one cannot be read, or the run's cases are not single images.
@@ -57,10 +67,17 @@ def predict(
         from fiducial.runs.predict_boxes import predict_boxes
 
         return predict_boxes(cfg, out, files, masks, checkpoint=weights, hardware=hardware)
+    if explain:
+        from fiducial.runs.explain import explain_images
+
+        images = ((str(file), read_image(file, **_reading(cfg))) for file in files)
+        pictures = {"picture": explain_images(cfg, images, masks, checkpoint=weights, layer=layer)}
+    else:
+        pictures = {}
     network = build_network(cfg, hardware, weights)
     batches = (files[start : start + BATCH_SIZE] for start in range(0, len(files), BATCH_SIZE))
     probabilities = torch.cat([_probabilities(cfg, network, batch, hardware) for batch in batches])
-    return _table(files, probabilities, spec)
+    return _table(files, probabilities, spec).assign(**pictures)
 
 
 def find_images(names: Sequence[Path]) -> list[Path]:
@@ -79,18 +96,23 @@ def find_images(names: Sequence[Path]) -> list[Path]:
     return files
 
 
-@torch.inference_mode()
-def _probabilities(
-    cfg: DictConfig, network: torch.nn.Module, files: Sequence[Path], hardware: Hardware
-) -> Float[Tensor, "files classes"]:
+def _reading(cfg: DictConfig) -> dict[str, Any]:
+    """Return how the run's images are read from their files."""
     spec, source = cfg.data.spec, cfg.data.source
-    options = {
+    return {
         "policy": source.get("policy", "resize"),
         "intensity": source.get("intensity"),
         "channels": spec.channels,
         "size": tuple(spec.size),
     }
-    images = torch.stack([torch.from_numpy(read_image(file, **options)) for file in files])
+
+
+@torch.inference_mode()
+def _probabilities(
+    cfg: DictConfig, network: torch.nn.Module, files: Sequence[Path], hardware: Hardware
+) -> Float[Tensor, "files classes"]:
+    spec = cfg.data.spec
+    images = torch.stack([torch.from_numpy(read_image(file, **_reading(cfg))) for file in files])
     images = in_unit_range(images.to(hardware.device_type))
     output = network(standardise(images, cfg.data.get("mean", 0.5), cfg.data.get("std", 0.5)))
     logits = output[0] if isinstance(output, tuple) else output
