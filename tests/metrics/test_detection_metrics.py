@@ -111,7 +111,7 @@ def test_the_curve_is_monais(rule: Any) -> None:
 
 
 def test_froc_by_hand() -> None:
-    """Two images with three boxes: scores .9 hit, .8 false, .7 hit, .6 second hit of one box, .5 false, a box missed."""
+    """Two images with three boxes: .9 hits, .8 is false, .7 hits, .6 hits again, .5 is false, a box is missed."""
     box = np.array([[0.0, 0, 10, 10]])
     first = CaseBoxes(
         np.array([[1.0, 1, 9, 9], [50, 50, 60, 60], [0, 0, 9, 9]]),

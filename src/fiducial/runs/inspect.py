@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from fiducial.data.assignment import assigned
+from fiducial.data.boxed import BOXES, BoxedSource
 from fiducial.data.checks import check
 from fiducial.data.leakage import LEAKS, MEANING, SHARED_SUBJECTS, leaks
 from fiducial.data.masked import MaskedSource
@@ -50,7 +51,7 @@ def inspect(cfg: DictConfig, title: str, *, near: bool = True, pictures: bool = 
     return Inspection(
         title=title,
         facts=_facts(cases, spec),
-        sheets=[_splits(cases, spec, seen), _sizes(seen, len(cases)), *_spacings(seen), _intensities(seen)],
+        sheets=[_splits(source, cases, spec, seen), _sizes(seen, len(cases)), *_spacings(seen), _intensities(seen)],
         findings=list(_findings(cases, spec, seen, cfg.data.get("allow") or (), mask_of)),
         looked_for=_looked_for(near, spec),
         montage=_montage(source, cases, seen) if pictures else (),
@@ -69,16 +70,25 @@ def _facts(cases: Cases, spec: Spec) -> list[tuple[str, str]]:
     return [*facts, ("modality", spec.modality)] if spec.modality else facts
 
 
-def _splits(cases: Cases, spec: Spec, seen: Survey) -> Sheet:
-    """Return cases, subjects, and cases or pixels of each class, by split."""
-    masks = spec.target == "mask"
+def _splits(source: Source, cases: Cases, spec: Spec, seen: Survey) -> Sheet:
+    """Return cases, subjects, and cases, pixels or boxes of each class, by split."""
+    masks, boxed = spec.target == "mask", spec.target == BOXES
     rows = []
     for split in (*SPLITS, "all"):
         where = np.arange(len(cases)) if split == "all" else cases.where(split)
         subjects = len(set(cases.subject[where].tolist()))
-        rows.append([split, f"{len(where):,}", f"{subjects:,}", *_of_classes(cases, spec, seen, where)])
+        of_classes = _boxes_of_classes(source, where) if boxed else _of_classes(cases, spec, seen, where)
+        rows.append([split, f"{len(where):,}", f"{subjects:,}", *of_classes])
     note = "Of each class: its share of pixels, and cases that have any." if masks else "Of each class: cases."
+    note = "Of each class: boxes, and cases that have any." if boxed else note
     return Sheet("Splits", ["split", "cases", "subjects", *spec.classes], rows, note)
+
+
+def _boxes_of_classes(source: Source, where: NDArray[np.int64]) -> list[str]:
+    assert isinstance(source, BoxedSource)
+    labels = [source.truth(row).label for row in where.tolist()]
+    counts = np.array([np.bincount(each, minlength=source.spec.num_classes) for each in labels])
+    return [f"{total:,} ({cases:,})" for total, cases in zip(counts.sum(0), (counts > 0).sum(0), strict=True)]
 
 
 def _of_classes(cases: Cases, spec: Spec, seen: Survey, where: NDArray[np.int64]) -> list[str]:
@@ -181,6 +191,8 @@ def _looked_for(near: bool, spec: Spec) -> list[str]:
     lines = [f"Looked for: {MEANING[SHARED_SUBJECTS]}, equal images, and labels that differ on them."]
     if spec.target == "mask":
         lines = [f"Looked for: {MEANING[SHARED_SUBJECTS]}, equal images, and masks that differ on them."]
+    if spec.target == BOXES:
+        lines = [f"Looked for: {MEANING[SHARED_SUBJECTS]} and equal images. Boxes of equal images were not compared."]
     if not near:
         return [*lines, "Near duplicates were not looked for (--no-near)."]
     measure = (
@@ -193,9 +205,9 @@ def _montage(source: Source, cases: Cases, seen: Survey) -> list[tuple[str, list
     """Return a few readable cases of each class, of all splits, evenly spaced."""
     spec, good = source.spec, np.array([row not in seen.corrupt for row in range(len(cases))])
     strips = []
-    masks = spec.target == "mask"
-    for number, name in enumerate(("cases",) if masks else spec.classes):
-        of_class = cases.label[:, number] == 1 if cases.label.ndim == 2 else (cases.label == number) | masks
+    alike = spec.target in ("mask", BOXES)
+    for number, name in enumerate(("cases",) if alike else spec.classes):
+        of_class = cases.label[:, number] == 1 if cases.label.ndim == 2 else (cases.label == number) | alike
         rows = np.flatnonzero(of_class & good)
         picked = rows[np.linspace(0, len(rows) - 1, min(OF_CLASS, len(rows))).astype(int)] if len(rows) else rows
         strips.append((name, [_picture(source, cases, row) for row in picked.tolist()]))
@@ -217,11 +229,19 @@ def _matters(cases: Cases, rows: NDArray[np.int64]) -> bool:
     return len(set(cases.split[rows].tolist())) > 1 or len(labels) > 1
 
 
+def _count(source: Source, row: int) -> str:
+    assert isinstance(source, BoxedSource)
+    number = len(source.truth(row))
+    return "no box" if not number else f"{number} box{'es' if number > 1 else ''}"
+
+
 def _picture(source: Source, cases: Cases, row: int) -> Picture:
     names = source.spec.classes
     label = cases.label[row]
     if source.spec.target == "mask":
         text = ""
+    elif source.spec.target == BOXES:
+        text = _count(source, row)
     elif label.ndim:
         text = ", ".join(names[number] for number in np.flatnonzero(label)) or "none"
     else:

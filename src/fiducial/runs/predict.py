@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from omegaconf import DictConfig
@@ -112,7 +113,7 @@ def _probabilities(
     cfg: DictConfig, network: torch.nn.Module, files: Sequence[Path], hardware: Hardware
 ) -> Float[Tensor, "files classes"]:
     spec = cfg.data.spec
-    images = torch.stack([torch.from_numpy(read_image(file, **_reading(cfg))) for file in files])
+    images = torch.stack([torch.from_numpy(np.array(read_image(file, **_reading(cfg)))) for file in files])
     images = in_unit_range(images.to(hardware.device_type))
     output = network(standardise(images, cfg.data.get("mean", 0.5), cfg.data.get("std", 0.5)))
     logits = output[0] if isinstance(output, tuple) else output

@@ -40,7 +40,8 @@ class Activation:
 
     def __call__(self, image: Float[Tensor, "1 channels *spatial"], output: int) -> Float[Tensor, " *spatial"]:
         """Return how much each pixel speaks for an output of the network, 0 or more, the most being 1 if any does."""
-        found: Tensor = self._map(image, class_idx=output)[0, 0].detach()
+        watched = image.detach().clone().requires_grad_()  # so that gradients reach the first layer as any other
+        found: Tensor = self._map(watched, class_idx=output)[0, 0].detach()
         return found / found.max() if float(found.max()) > 0 else found
 
 

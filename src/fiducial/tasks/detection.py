@@ -62,6 +62,8 @@ class Detection(Task):
         self.decode, self.hit, self.threshold = Decoder(max_boxes, min_score, doubles), hit, threshold
         if hit != "centre" and not (isinstance(hit, float) and 0 < hit < 1):
             raise InputError(f"task.hit must be centre, or an overlap between 0 and 1; got {hit}")
+        if threshold != "choose" and not 0 <= float(threshold) <= 1:
+            raise InputError(f"task.threshold must be choose, or from 0 to 1; got {threshold}")
         # Beside the weights, so that a checkpoint has the threshold that its validation chose.
         self.register_buffer("operating", torch.tensor(0.5 if threshold == "choose" else float(threshold)))
 
