@@ -2,6 +2,9 @@
 
 classification    from the probabilities of all cases, in torch
 segmentation      of one case from its masks: overlap, volume, ranking, distances, in NumPy
+boxes             overlap, hits and doubles of boxes
+detection         FROC and average precision of all cases together, in NumPy
+localisation      of a map, against boxes
 surface           distances between the borders of two masks, in mm
 skeleton          centre lines of thin structures
 """

@@ -9,6 +9,10 @@
     forest           differences of settings from a reference
     modalities       a score for every choice of modalities
 
+    froc             how many boxes are found, at how many false positives
+    box_overlay      boxes over images
+    activation       where a classifier looked
+
 Every function returns a matplotlib figure that belongs to nobody else: no global state, no display. Nothing here
 imports torch.
 """
