@@ -13,7 +13,7 @@
                       volumes or pictures with masks (volume_files has what they share, volumes reads NIfTI)
     phantom_masks     synthetic images with masks; phantom_modalities, phantom_table: of two modalities, with columns
     boxed             the contract of sources with boxes (boxes in pixels and mm)
-    box_table         a CSV of image files and one of boxes (image_header tells sizes and places)
+    box_table         a CSV of image files and one of boxes (box_lines; image_header tells sizes and places)
     phantom_boxes     synthetic images with boxes
     download, archive, splits, checks
     module            source → splits → loaders → batches (dataset, sampler, augment; for masks preparation, prepared,

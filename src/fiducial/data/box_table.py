@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from fiducial.data.box_lines import FLAT, BoxLines
 from fiducial.data.boxed import BOXES, BoxedSource
-from fiducial.data.boxes import Boxes, Frame, from_mm, xyz
+from fiducial.data.boxes import Boxes, Frame
 from fiducial.data.files import FileSource
 from fiducial.data.image_header import affine_of, image_size
 from fiducial.data.images import placement
@@ -17,14 +18,6 @@ from fiducial.data.source import SPLITS, Cases, Spec
 from fiducial.data.splits import by_subject, check_fractions
 from fiducial.data.table import Table
 from fiducial.errors import InputError, nearest
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-ENDS = ("x_min", "y_min", "z_min", "x_max", "y_max", "z_max")
-FLAT = tuple(name for name in ENDS if not name.startswith("z"))
-SLACK = 0.5  # pixels by which an end may lie outside its image: rounding
 
 
 class BoxTable(FileSource, BoxedSource):
@@ -138,7 +131,7 @@ class BoxTable(FileSource, BoxedSource):
 
         names, rows = list(self._lines), list(self._lines.values())
         subject = np.array([row.get("subject") or name for name, row in self._lines.items()])
-        label = np.array([int(bool(self._of_case.get(name))) for name in names], np.int64)
+        label = np.array([int(bool(self.lines.of_case.get(name))) for name in names], np.int64)
         if "split" in rows[0]:
             for name, row in self._lines.items():
                 if row["split"] not in SPLITS:
@@ -153,126 +146,28 @@ class BoxTable(FileSource, BoxedSource):
     # -- boxes --------------------------------------------------------------------------------------------
 
     @cached_property
+    def lines(self) -> BoxLines:
+        """The lines of the table of boxes."""
+        return BoxLines(
+            self.boxes,
+            alone=self.boxes is not self.table,
+            cases=self._lines,
+            path_column=self.path_column,
+            label_column=self.label_column,
+            unit=self.unit,
+            closed=self.ends == "closed",
+            clip=self.outside == "clip",
+        )
+
+    @cached_property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of their numbers."""
-        if self._classes is not None:
-            return tuple(str(name) for name in self._classes)
-        if self.label_column not in self.boxes.rows[0]:
-            if self.label_column != "label":
-                known = ", ".join(self.boxes.rows[0])
-                raise InputError(f"{self.boxes.path}: there is no column {self.label_column!r} (there are: {known})")
-            return ("lesion",)
-        names = {row[self.label_column] for _, row in self._box_lines}
-        return tuple(sorted(names - {""})) or ("lesion",)
-
-    @cached_property
-    def _box_lines(self) -> list[tuple[int, dict[str, str]]]:
-        """The lines that have a box."""
-        first = self.boxes.rows[0]
-        if missing := [name for name in FLAT if name not in first]:
-            raise InputError(
-                f"{self.boxes.path}: there is no column {missing[0]!r} (there are: {', '.join(first)}); boxes in a "
-                "table of their own: data.source.boxes=FILE"
-            )
-        named = [name for name in ENDS if name in first]
-        found = []
-        for line, row in self.boxes.lines:
-            given = [name for name in named if row[name]]
-            if given and len(given) < len(named):
-                lacking = next(name for name in named if not row[name])
-                raise _at(self.boxes, line, f"case {row[self.path_column]}: {lacking} is missing")
-            if given:
-                found.append((line, row))
-            elif self.boxes is not self.table:
-                raise _at(self.boxes, line, f"case {row[self.path_column]}: there is no box in this line")
-        return found
-
-    @cached_property
-    def _of_case(self) -> dict[str, list[tuple[int, dict[str, str]]]]:
-        """The lines of each case's boxes."""
-        found: dict[str, list[tuple[int, dict[str, str]]]] = {}
-        for line, row in self._box_lines:
-            name = row[self.path_column]
-            if name not in self._lines:
-                raise _at(self.boxes, line, f"case {name} is not in {self.table.path}{nearest(name, self._lines)}")
-            found.setdefault(name, []).append((line, row))
-        return found
+        return self.lines.names if self._classes is None else tuple(str(name) for name in self._classes)
 
     def truth(self, index: int) -> Boxes:
         """Return the boxes of a case, in pixels of its file."""
-        import numpy as np
-
-        name, lines = str(self.cases.case[index]), self._of_case.get(str(self.cases.case[index]), [])
-        size = self.size_of(index)
-        if not lines:
-            return Boxes.of([], [], len(size))
-        ends = np.array([self._ends(line, row, name, len(size)) for line, row in lines])
-        low, high = ends[:, : len(size)], ends[:, len(size) :]
-        for (line, _), small, large in zip(lines, low, high, strict=True):
-            if not (small < large).all():
-                raise self._wrong(line, name, f"the box {_shown(small, large)} has no area")
-        corners = self._in_pixels(ends, index)
-        corners = np.stack([self._inside(row, size, line, name) for row, (line, _) in zip(corners, lines, strict=True)])
-        return Boxes.of(corners, [self._number(line, row, name) for line, row in lines], len(size))
-
-    def _ends(self, line: int, row: dict[str, str], name: str, dims: int) -> list[float]:
-        import math
-
-        named = FLAT if dims == 2 else ENDS
-        values = []
-        for column in named:
-            if column not in row:
-                raise self._wrong(line, name, f"a volume's box needs the column {column}")
-            try:
-                value = float(row[column])
-            except ValueError:
-                value = math.nan
-            if not math.isfinite(value):
-                raise self._wrong(line, name, f"{column} must be a number; got {row[column]!r}")
-            closed = self.ends == "closed" and self.unit == "pixels" and column.endswith("max")
-            values.append(value + 1 if closed else value)
-        return values
-
-    def _in_pixels(self, ends: NDArray[np.float64], index: int) -> NDArray[np.float32]:
-        """Return boxes of the table, x first, as boxes in array order."""
-        import numpy as np
-
-        if self.unit == "pixels":
-            return np.asarray(xyz(ends), np.float32)
-        affine = self.frame(index).affine
-        if affine is None:
-            raise InputError(
-                f"{self.boxes.path}: case {self.cases.case[index]}: boxes in mm need a volume with an affine (NIfTI)"
-            )
-        return from_mm(ends, affine)
-
-    def _inside(self, corners: NDArray[np.float32], size: tuple[int, ...], line: int, name: str) -> NDArray[np.float32]:
-        import numpy as np
-
-        most = np.tile(np.array(size, np.float32), 2)
-        clipped = corners.clip(0, most)
-        out = np.abs(clipped - corners).max() > SLACK
-        empty = not (clipped[: len(size)] < clipped[len(size) :]).all()
-        if empty or (out and self.outside == "refuse"):
-            low, high = np.split(xyz(corners[None])[0], 2)
-            extent = " × ".join(str(n) for n in size[::-1])
-            hint = "" if empty else "; data.source.outside=clip cuts such boxes"
-            raise self._wrong(
-                line, name, f"the box {_shown(low, high)} in pixels reaches out of its image of {extent}{hint}"
-            )
-        return clipped
-
-    def _number(self, line: int, row: dict[str, str], name: str) -> int:
-        if self.label_column not in row:
-            return 0
-        label = row[self.label_column]
-        if label not in self.classes:
-            known = ", ".join(self.classes)
-            raise self._wrong(line, name, f"label {label!r} is none of the classes {known}")
-        return self.classes.index(label)
-
-    def _wrong(self, line: int, name: str, reason: str) -> InputError:
-        return _at(self.boxes, line, f"case {name}: {reason}")
+        name = str(self.cases.case[index])
+        return self.lines.boxes(name, self.size_of(index), lambda: self.frame(index).affine, self.classes)
 
     def size_of(self, index: int) -> tuple[int, ...]:
         """Return the extent of a case's file along each axis."""
@@ -304,8 +199,3 @@ class BoxTable(FileSource, BoxedSource):
 
 def _at(table: Table, line: int, reason: str) -> InputError:
     return InputError(f"{table.path}, line {line}: {reason}")
-
-
-def _shown(low: Sequence[float] | NDArray[Any], high: Sequence[float] | NDArray[Any]) -> str:
-    ends = (f"{axis} {a:g} to {b:g}" for axis, a, b in zip("xyz", low, high, strict=False))
-    return f"({', '.join(ends)})"

@@ -100,9 +100,6 @@ class Detection(Task):
         """The score from which boxes are called."""
         return float(self.operating)
 
-    def recall(self, scores: Mapping[str, Any]) -> None:
-        """Nothing: a checkpoint has the threshold that was chosen for it."""
-
 
 def boxes_of(outputs: Mapping[str, Tensor]) -> list[CaseBoxes]:
     """Return what was found in each case, and what is there."""

@@ -58,7 +58,7 @@ def boxes(views: Sequence[BoxView]) -> Figure:
             for box, label in zip(view.found, view.labels, strict=True):
                 _rectangle(axes, box, FOUND, "dashed")
                 _label(axes, box, label)
-    _legend(figure)
+    _legend(figure, any(len(view.truth) for view in views))
     return figure
 
 
@@ -77,7 +77,7 @@ def box_planes(cases: Sequence[tuple[str, Sequence[View]]]) -> Figure:
             outline(axes, view.truth > 0, TRUTH, "solid")
             outline(axes, view.predicted > 0, FOUND, "dashed")
             axes.set_title(view.title if column else f"{title}\n{view.title}", fontsize=10, fontweight="normal")
-    _legend(figure)
+    _legend(figure, any(view.truth.any() for _, views in cases for view in views))
     return figure
 
 
@@ -95,9 +95,7 @@ def _label(axes: Axes, box: NDArray[np.float32], text: str) -> None:
     written.set_path_effects([withStroke(linewidth=2, foreground="black")])
 
 
-def _legend(figure: Figure) -> None:
-    handles = [
-        Line2D([], [], color=TRUTH, linestyle="solid", label="truth"),
-        Line2D([], [], color=FOUND, linestyle="dashed", label="found, with its score"),
-    ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=9)
+def _legend(figure: Figure, known: bool) -> None:
+    truth = Line2D([], [], color=TRUTH, linestyle="solid", label="truth")
+    found = Line2D([], [], color=FOUND, linestyle="dashed", label="found")
+    figure.legend(handles=[truth, found] if known else [found], loc="outside lower left", ncols=2, fontsize=9)
