@@ -7,7 +7,14 @@ from fiducial.objective import lower_is_better
 
 @pytest.mark.parametrize(
     ("objective", "lower"),
-    [("val/loss", True), ("val/mae", True), ("val/calibration_error", True), ("val/auroc", False), ("val/f1", False)],
+    [
+        ("val/loss", True),
+        ("val/mae", True),
+        ("val/calibration_error", True),
+        ("val/auroc", False),
+        ("val/f1", False),
+        ("false_positives", True),
+    ],
 )
 def test_direction_of_an_objective(objective: str, lower: bool) -> None:
     assert lower_is_better(objective) is lower

@@ -1,6 +1,9 @@
 """Which way a metric is better, told from its name."""
 
-LOWER_IS_BETTER = ("loss", "mae", "mse", "error", "hd95", "hausdorff", "assd", "asd", "tre", "distance")
+LOWER_IS_BETTER = (
+    *("loss", "mae", "mse", "error", "false_positives"),
+    *("hd95", "hausdorff", "assd", "asd", "tre", "distance"),
+)
 
 
 def lower_is_better(objective: str) -> bool:
