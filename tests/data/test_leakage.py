@@ -108,8 +108,8 @@ def test_a_run_stops_with_the_list_unless_it_is_allowed_by_name() -> None:
         DataModule(source, allow=["exact_duplicates"]).prepare_data()
     allowed = DataModule(source, allow=["exact_duplicates", "conflicting_labels"])
     allowed.prepare_data()
-    assert allowed.leaks is not None
-    assert {kind: len(texts) for kind, texts in allowed.leaks.items()} == {
+    assert allowed.gate.leaks is not None
+    assert {kind: len(texts) for kind, texts in allowed.gate.leaks.items()} == {
         "exact_duplicates": 2,
         "conflicting_labels": 1,
     }
@@ -124,25 +124,25 @@ def test_a_shared_subject_can_be_allowed_by_name() -> None:
         DataModule(source).prepare_data()
     allowed = DataModule(source, allow=["shared_subjects"])
     allowed.prepare_data()
-    assert allowed.leaks == {"shared_subjects": ["c3 (train, test)"]}
+    assert allowed.gate.leaks == {"shared_subjects": ["c3 (train, test)"]}
 
 
 def test_near_duplicates_among_many_cases_need_asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fiducial.data.module.NEAR_LIMIT", 29)
+    monkeypatch.setattr("fiducial.data.gate.NEAR_LIMIT", 29)
     source = Given({})
     source.images[25] = (source.images[3] * 0.9).astype(np.uint8)
     quick = DataModule(source)
     quick.prepare_data()
-    assert quick.looked_for == "exact duplicates"
+    assert quick.gate.looked_for == "exact duplicates"
     with pytest.raises(InputError, match=r"nearly equal images in different splits \(1\)"):
         DataModule(source, check="full").prepare_data()
 
 
 def test_images_that_take_long_to_read_need_asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fiducial.data.module.VALUES_LIMIT", 30 * 256 - 1)
+    monkeypatch.setattr("fiducial.data.gate.VALUES_LIMIT", 30 * 256 - 1)
     skipped = DataModule(Given({25: 3}))
     skipped.prepare_data()
-    assert skipped.looked_for == "nothing"
+    assert skipped.gate.looked_for == "nothing"
     with pytest.raises(InputError, match="equal images in different splits"):
         DataModule(Given({25: 3}), check="full").prepare_data()
 

@@ -9,14 +9,9 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_sample_weight
 
+from fiducial.data.balance import balancing_weights, class_counts
 from fiducial.data.dataset import CaseDataset, pad
-from fiducial.data.module import (
-    DataModule,
-    balancing_weights,
-    class_counts,
-    in_unit_range,
-    standardise,
-)
+from fiducial.data.module import DataModule, in_unit_range, standardise
 from fiducial.data.phantom import Phantom
 from fiducial.data.source import Cases, Source, Spec
 from fiducial.errors import InputError

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from fiducial.errors import InputError
 from fiducial.losses.detection import goal
 from fiducial.metrics.boxes import overlap
 from fiducial.tasks.decoding import Decoder, decoded
+from fiducial.tasks.detection import Detection
 
 TWO = ([[4.0, 8, 13, 20], [20, 3, 27, 9]], (32, 40))
 THREE = ([[1.0, 4, 8, 6, 13, 20], [10, 20, 3, 15, 27, 9]], (16, 32, 40))
@@ -96,3 +100,8 @@ def test_fewer_cells_than_boxes() -> None:
 def test_options_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=f"task.{message} must be"):
         Decoder(**options)  # type: ignore[arg-type]
+
+
+def test_what_a_prediction_takes_by_default_is_what_the_task_takes() -> None:
+    arguments = inspect.signature(Detection).parameters
+    assert {name: arguments[name].default for name in asdict(Decoder())} == asdict(Decoder())

@@ -24,11 +24,14 @@ WRAPPED = f"model.{PART}"
 
 
 def tell(cfg: DictConfig) -> None:
-    """Put what the model's inner network is told into its part of a configuration."""
+    """Put what the model's inner network is told into its part of a configuration.
+
+    A model whose backbone is written in its own file, and told nothing else, is left alone.
+    """
     content = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(content, dict)
     model = content.get("model")
-    if isinstance(model, dict) and isinstance(model.get(PART), dict):
+    if isinstance(model, dict) and wraps(model) and isinstance(model.get(PART), dict):
         OmegaConf.update(cfg, WRAPPED, told(model), merge=False)
 
 

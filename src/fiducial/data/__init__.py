@@ -17,7 +17,7 @@
     phantom_boxes     synthetic images with boxes
     download, archive, splits, checks
     module            source → splits → loaders → batches (dataset, sampler, augment; for masks preparation, prepared,
-                      patches, sides; for missing channels modalities)
+                      patches, sides; for missing channels modalities); balance counts classes, gate finds leaks
 
 Everything but the last entry is free of torch: a configuration is checked against a source before torch is loaded.
 """

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -15,21 +14,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from fiducial.data.assignment import assigned
 from fiducial.data.augment import Augment, Sides
+from fiducial.data.balance import balancing_weights, class_counts, refuse_absent
 from fiducial.data.boxed import BOXES
-from fiducial.data.checks import check
 from fiducial.data.columns import Encoding
 from fiducial.data.dataset import Batch, CaseDataset
-from fiducial.data.leakage import (
-    NEAR_LIMIT,
-    SHARED_SUBJECTS,
-    VALUES_LIMIT,
-    check_allowed,
-    find_twins,
-    in_lots,
-    kinds,
-    leaks,
-    refuse,
-)
+from fiducial.data.gate import Gate
 from fiducial.data.masked import MaskedSource
 from fiducial.data.modalities import FILLS, Fill, channel_means, dropped, filled, without
 from fiducial.data.patches import PatchDataset, Patches, WholeDataset
@@ -43,25 +32,6 @@ from fiducial.types import Bool, Float, Int, Tensor
 
 SAMPLINGS = ("shuffled", "balanced", "fixed")
 Channels = float | list[float] | Tensor  # one value for all channels, or one for each
-
-
-def class_counts(cases: Cases, num_classes: int) -> Int[Tensor, " classes"]:
-    """Count training cases per class; for several labels a case, the cases that carry each label."""
-    label = torch.from_numpy(cases.label[cases.where("train")])
-    return label.sum(0) if label.ndim == 2 else label.bincount(minlength=num_classes)
-
-
-def balancing_weights(cases: Cases, num_classes: int) -> Float[Tensor, " cases"]:
-    """Return for each training case the weight that gives every class the same share of an epoch.
-
-    A case with several labels takes the weight of its rarest one, or of "none" if it carries no label.
-    """
-    label = torch.from_numpy(cases.label[cases.where("train")])
-    if label.ndim == 1:
-        return (1.0 / label.bincount(minlength=num_classes).clamp(min=1).double())[label]
-    columns = torch.cat([label, (label.sum(1, keepdim=True) == 0).long()], dim=1)
-    weight = 1.0 / columns.sum(0).clamp(min=1).double()
-    return (columns * weight).amax(dim=1)
 
 
 class DataModule(pl.LightningDataModule):
@@ -133,9 +103,7 @@ class DataModule(pl.LightningDataModule):
             )
         self.source, self.augment, self.seed = source, augment, seed
         self.fold, self.num_folds, self.splits, self.leave_out = fold, num_folds, splits, leave_out
-        self.allow, self.checks_all = check_allowed(allow), check == "full"
-        self.leaks: dict[str, list[str]] | None = None  # what was found and allowed; None before it was looked for
-        self.looked_for = "nothing"  # in the images: or equal ones, or equal and near ones
+        self.gate = Gate(allow, full=check == "full")
         self.spec = source.spec
         self.batch_size, self.sampling, self.num_workers = batch_size, sampling, num_workers
         self.mean, self.std = _per_channel(mean, self.spec.channels), _per_channel(std, self.spec.channels)
@@ -163,30 +131,13 @@ class DataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Read the table of cases and refuse one that cannot be trusted; download and decode if needed."""
-        check(self.cases, self.spec, allow_shared_subjects=SHARED_SUBJECTS in self.allow)
+        self.gate.check_table(self.cases, self.spec)
         self.setup()
         if self.spec.columns:
             _ = self.columns  # a category that nothing can be learned about is refused before anything is learned
-        if self.leaks is None:
-            found = self._leaks()
-            refuse(found, self.allow)
-            self.leaks = found
-
-    def _leaks(self) -> dict[str, list[str]]:
-        """Return what the splits share, as far as it can be told quickly or is asked for."""
         pixels = self.dataset.pixels if isinstance(self.dataset, CaseDataset) else None
-        values = len(self.cases) * self.spec.channels * math.prod(self.spec.size)
-        near = self.checks_all or len(self.cases) <= NEAR_LIMIT
-        images: Iterable[NDArray[Any]] | None = None
-        if pixels is not None:
-            images = in_lots(pixels)
-        elif self.checks_all or values <= VALUES_LIMIT:
-            images = (self._image(row)[None] for row in range(len(self.cases)))
-        if images is not None:
-            self.looked_for = "exact and near duplicates" if near else "exact duplicates"
-        twins = find_twins(images or (), kinds(self.cases), near=near)
-        masks = isinstance(self.dataset, WholeDataset)
-        return leaks(self.cases, twins, (lambda row: self.prepared[row].mask) if masks else None)
+        mask = (lambda row: self.prepared[row].mask) if isinstance(self.dataset, WholeDataset) else None
+        self.gate.check_images(self.cases, self.spec, pixels, self._image, mask)
 
     def _image(self, row: int) -> NDArray[Any]:
         return self.prepared[row].image if isinstance(self.dataset, WholeDataset) else np.asarray(self.source.read(row))
@@ -226,7 +177,10 @@ class DataModule(pl.LightningDataModule):
         """Return batches of the training split, in the order of each epoch; of masked cases, patches."""
         if isinstance(self.dataset, WholeDataset):
             return self._patch_loader(self.dataset.prepared)
-        self._refuse_absent(class_counts(self.cases, self.spec.num_classes), "is")
+        if isinstance(self.dataset, CaseDataset) and self.dataset.boxes is not None:
+            refuse_absent(self.spec, self.box_counts(), "has a box")
+        else:
+            refuse_absent(self.spec, class_counts(self.cases, self.spec.num_classes), "is")
         weights = balancing_weights(self.cases, self.spec.num_classes) if self.sampling == "balanced" else None
         return self._loader("train", order=self.sampling, weights=weights, epoch=self._epoch)
 
@@ -252,6 +206,13 @@ class DataModule(pl.LightningDataModule):
             if mask is not None:
                 counts += torch.tensor([np.count_nonzero(mask == number) for number in range(len(counts))])
         return counts
+
+    def box_counts(self) -> Int[Tensor, " classes"]:
+        """Count the boxes of each class in the training cases."""
+        assert isinstance(self.dataset, CaseDataset)
+        assert self.dataset.boxes is not None
+        label = self.dataset.boxes["box_label"][self.rows("train")]
+        return label[label >= 0].bincount(minlength=self.spec.num_classes)
 
     @cached_property
     def columns(self) -> Float[Tensor, "cases features"]:
@@ -302,21 +263,12 @@ class DataModule(pl.LightningDataModule):
 
     def _patch_loader(self, prepared: PreparedCases) -> DataLoader[Any]:
         assert self.patches is not None
-        self._refuse_absent(self.pixel_counts(), "has a pixel")
+        refuse_absent(self.spec, self.pixel_counts(), "has a pixel")
         dataset = PatchDataset(prepared, self.patches, seed=self.seed, fixed=self.sampling == "fixed")
         each = self.patches.per_case
         items = (self.rows("train")[:, None] * each + torch.arange(each)).flatten()
         size = len(items) if self.batch_size == "full" else int(self.batch_size)
         return self._over(dataset, items, size, order=self.sampling, epoch=self._epoch)
-
-    def _refuse_absent(self, counts: Int[Tensor, " classes"], verb: str) -> None:
-        """Refuse to learn where a class has no training case."""
-        absent = [name for name, count in zip(self.spec.classes, counts, strict=True) if not count]
-        if absent:
-            raise InputError(
-                f"no training case {verb} of class {', '.join(absent)}: nothing can be learned about it. Leave it "
-                "out of the classes, or draw other splits with data.source.seed=…"
-            )
 
     def _loader(self, split: str, **options: Any) -> DataLoader[Any]:
         assert self.dataset is not None

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from fiducial.checkpoints import AtomicCheckpointIO, Checkpoints
-from fiducial.data.module import DataModule, class_counts
+from fiducial.data.balance import class_counts
+from fiducial.data.module import DataModule
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware, build_trainer
 from fiducial.models.filled import Filled

@@ -10,8 +10,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from fiducial.config import settings
+from fiducial.data.balance import class_counts
 from fiducial.data.download import write_atomically
-from fiducial.data.module import DataModule, class_counts
+from fiducial.data.module import DataModule
 from fiducial.data.split_file import as_text
 from fiducial.runs import folder
 from fiducial.tracking.provenance import Provenance, collect
@@ -28,8 +29,8 @@ def log_provenance(run: Run, cfg: DictConfig, out: Path, data: DataModule) -> No
     run.log_dataset(record.choices["data"], fingerprint["sha256"], _profile(data))
     run.set_tags({**origin.as_tags(), **_identity(record.identity, fingerprint, origin)})
     run.set_tags({"fiducial.select": cfg.select, "fiducial.objective": cfg.objective, "fiducial.folder": out.name})
-    run.set_tags({f"fiducial.{kind}": str(len(texts)) for kind, texts in (data.leaks or {}).items()})
-    run.set_tags({"fiducial.looked_for": data.looked_for})
+    run.set_tags({f"fiducial.{kind}": str(len(texts)) for kind, texts in (data.gate.leaks or {}).items()})
+    run.set_tags({"fiducial.looked_for": data.gate.looked_for})
     write_atomically(out / folder.SPLITS, as_text(data.cases))
     run.log_text(redact_text((out / folder.CONFIG).read_text()), "config.yaml")
     run.log_text(json.dumps(origin.as_dict(), indent=1), "provenance.json")
