@@ -20,7 +20,7 @@ from fiducial.data.columns import Encoding
 from fiducial.data.dataset import Batch, CaseDataset
 from fiducial.data.gate import Gate
 from fiducial.data.masked import MaskedSource
-from fiducial.data.modalities import FILLS, Fill, channel_means, dropped, filled, without
+from fiducial.data.modalities import Fill, Gaps, filled
 from fiducial.data.patches import PatchDataset, Patches, WholeDataset
 from fiducial.data.prepared import Prepare, PreparedCases
 from fiducial.data.sampler import BatchSampler
@@ -28,7 +28,7 @@ from fiducial.data.sides import sides_of
 from fiducial.data.source import SPLITS, Cases, Source
 from fiducial.errors import InputError, nearest
 from fiducial.randomness import generator
-from fiducial.types import Bool, Float, Int, Tensor
+from fiducial.types import Float, Int, Tensor
 
 SAMPLINGS = ("shuffled", "balanced", "fixed")
 Channels = float | list[float] | Tensor  # one value for all channels, or one for each
@@ -107,22 +107,7 @@ class DataModule(pl.LightningDataModule):
         self.spec = source.spec
         self.batch_size, self.sampling, self.num_workers = batch_size, sampling, num_workers
         self.mean, self.std = _per_channel(mean, self.spec.channels), _per_channel(std, self.spec.channels)
-        if not 0 <= channel_dropout < 1:
-            raise InputError(f"data.channel_dropout must be at least 0 and below 1; got {channel_dropout}")
-        if not set(missing) < set(range(self.spec.channels)):
-            raise InputError(
-                f"data.missing must be some, and not all, of the channels 0 to {self.spec.channels - 1}; "
-                f"got {list(missing)}"
-            )
-        if fill not in FILLS:
-            raise InputError(f"data.fill must be {', '.join(FILLS)}; got {fill}{nearest(fill, FILLS)}")
-        self.present = None if source.present is None else torch.from_numpy(source.present)
-        if fill == "learned" and not channel_dropout and self.present is None:
-            raise InputError(
-                "data.fill=learned is learned from training images with missing channels: give data.channel_dropout=0.3"
-            )
-        self.channel_dropout, self.missing, self.fill = channel_dropout, list(missing), fill
-        self._means: list[float] | None = None  # of channels; as long as none is missing, nobody asks
+        self.gaps = Gaps(self.spec.channels, dropout=channel_dropout, missing=missing, fill=fill, known=source.present)
         self._encoding: Encoding | None = None
         self.patches, self.prepare, self.cache_limit_gib = patches, prepare, cache_limit_gib
         self.dataset: CaseDataset | WholeDataset | None = None
@@ -226,14 +211,12 @@ class DataModule(pl.LightningDataModule):
     @property
     def fill_value(self) -> Float[Tensor, " channels"]:
         """What a missing channel holds, normalised; 0 where the network learns it."""
-        if self.fill == "learned":
+        if self.gaps.fill == "learned":
             return torch.zeros(self.spec.channels)
-        if self.fill == "mean" and self._means is None:
+        if self.gaps.needs_means:
             rows = self.rows("train").tolist()
-            there = None if self.present is None else self.present[rows].numpy()
-            self._means = channel_means((self._image(row) for row in rows), there)
-        value = torch.tensor(self._means if self.fill == "mean" else [0.0] * self.spec.channels)
-        return (value - self.mean) / self.std
+            self.gaps.learn_means((self._image(row) for row in rows), rows)
+        return (self.gaps.value - self.mean) / self.std
 
     def rows(self, split: str) -> Int[Tensor, " cases"]:
         """Return the row numbers of one split."""
@@ -243,14 +226,14 @@ class DataModule(pl.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Return the number of the epoch that comes next, and what was learned about channels and columns."""
         encoding = None if self._encoding is None else self._encoding.state()
-        return {"epoch": self._epoch(), "channel_means": self._means, "encoding": encoding}
+        return {"epoch": self._epoch(), "channel_means": self.gaps.means, "encoding": encoding}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the number of the epoch that comes next: workers start on it before the trainer's own is restored.
 
         What stands for missing values is what the training said, whatever data are tested.
         """
-        self._first_epoch, self._means = state_dict["epoch"], state_dict.get("channel_means")
+        self._first_epoch, self.gaps.means = state_dict["epoch"], state_dict.get("channel_means")
         if (encoding := state_dict.get("encoding")) is not None:
             self._encoding = Encoding(**encoding)
             self.__dict__.pop("columns", None)
@@ -336,27 +319,15 @@ class DataModule(pl.LightningDataModule):
             else:
                 image = self.augment(image, draw)
         image = standardise(image, self.mean, self.std)
-        present = self._present(batch, image.device)
+        training = bool(trainer and trainer.training)
+        follows = (self.seed, "channels", batch["epoch"], batch["step"], trainer.global_rank if trainer else 0)
+        present = self.gaps.present(batch["row"], follows, training=training, device=image.device)
         if present is not None:
             image, batch["present"] = filled(image, present, self.fill_value), present
         batch["image"] = image
         if "mask" in batch:
             batch["mask"] = batch["mask"].long()
         return batch
-
-    def _present(self, batch: Batch, device: torch.device) -> Bool[Tensor, "batch channels"] | None:
-        """Return which channels of a batch's images are taken for present; None where none can be missing."""
-        trainer = self.trainer
-        training = bool(trainer and trainer.training)
-        if self.present is None and not (self.channel_dropout if training else self.missing):
-            return None
-        shape = (len(batch["row"]), self.spec.channels)
-        present = torch.ones(shape, dtype=torch.bool) if self.present is None else self.present[batch["row"].cpu()]
-        present = present.to(device)
-        if not training:
-            return without(present, self.missing)
-        parts = (self.seed, "channels", batch["epoch"], batch["step"], trainer.global_rank if trainer else 0)
-        return dropped(present, self.channel_dropout, generator(*parts, device=device))
 
     @property
     def axes(self) -> str | None:

@@ -36,7 +36,7 @@ def evaluate_modalities(cfg: DictConfig, out: Path, *, split: str, checkpoint: s
     count, weights, place = data.spec.channels, checkpoint_file(out, checkpoint), folder.of_evaluation(out)
     choices, found = list(subsets(count)), []
     for number, present in enumerate(choices, start=1):
-        data.missing = [channel for channel in range(count) if channel not in present]
+        data.gaps.missing = [channel for channel in range(count) if channel not in present]
         with tempfile.TemporaryDirectory(dir=place) as aside:  # masks of every choice would fill the disk
             trainer = trainer_for(cfg, Path(aside), hardware, logger=None, callbacks=[])
             trainer.test(task, datamodule=data, ckpt_path=weights, verbose=False, weights_only=True)
