@@ -24,14 +24,11 @@ WRAPPED = f"model.{PART}"
 
 
 def tell(cfg: DictConfig) -> None:
-    """Put what the model's inner network is told into its part of a configuration.
-
-    A model whose backbone is written in its own file, and told nothing else, is left alone.
-    """
+    """Put what the model's inner network is told into its part of a configuration."""
     content = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(content, dict)
     model = content.get("model")
-    if isinstance(model, dict) and wraps(model) and isinstance(model.get(PART), dict):
+    if isinstance(model, dict) and wraps(model):
         OmegaConf.update(cfg, WRAPPED, told(model), merge=False)
 
 
