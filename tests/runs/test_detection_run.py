@@ -165,9 +165,15 @@ def test_only_classifiers_are_asked(tmp_path: Path, capfd: pytest.CaptureFixture
     out = trained(
         tmp_path / "o", "data=phantom_boxes", "data.source.num_subjects=8", "data.source.size=[16,16]", "epochs=1"
     )
-    with pytest.raises(SystemExit):
-        main(["evaluate", str(out), "--explain"])
-    assert "--explain is for classifiers of single images; this run learned boxes" in capfd.readouterr().err
+    for arguments, message in (
+        (["evaluate", str(out), "--explain"], "--explain is for classifiers of single images; this run learned boxes"),
+        (["predict", str(out), "a.png", "--explain"], "this run learned boxes"),
+        (["evaluate", str(out), "--layer", "heat"], "--layer says what --explain maps"),
+    ):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert message in capfd.readouterr().err
+    assert not (out / "evaluations").exists()
 
 
 def test_a_box_outside_its_image_ends_the_run_with_its_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

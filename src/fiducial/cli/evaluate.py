@@ -33,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print the scores."""
+    if args.layer and not args.explain:
+        raise InputError("--layer says what --explain maps: give both")
     from fiducial.runs import folder
     from fiducial.runs.evaluate import evaluate
 

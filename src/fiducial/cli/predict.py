@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fiducial.errors import InputError
+
 EXAMPLES = """examples:
   fiducial predict 20260101-120000-abc123 new_images/
   fiducial predict 20260101-120000-abc123 a.png b.dcm --to predictions.csv
@@ -29,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict, write the table, and say where it is."""
+    if args.layer and not args.explain:
+        raise InputError("--layer says what --explain maps: give both")
     from fiducial.runs import folder
     from fiducial.runs.predict import predict
 

@@ -35,6 +35,10 @@ def evaluate(
     """
     from fiducial.runs.outcome import Outcome
 
+    if explain:
+        from fiducial.runs.explain import check_explainable
+
+        check_explainable(cfg)
     data, task, hardware = opened(cfg, out, split)
     weights, place = checkpoint_file(out, checkpoint), folder.of_evaluation(out)
     trainer = trainer_for(cfg, place, hardware, logger=None, callbacks=[])

@@ -45,15 +45,11 @@ class Explainer:
     """
 
     def __init__(self, cfg: DictConfig, checkpoint: Path, hardware: Hardware, layer: str | None = None) -> None:
+        check_explainable(cfg)
         spec = cfg.data.spec
-        if spec.target in ("mask", BOXES) or spec.sequence:
-            kind = "sequences" if spec.sequence else {"mask": "masks"}.get(spec.target, spec.target)
-            raise InputError(f"--explain is for classifiers of single images; this run learned {kind}")
         self.cfg, self.hardware = cfg, hardware
         self.network = build_network(cfg, hardware, checkpoint)
         self.head, self.classes = cfg.loss.contract.head, list(spec.classes)
-        if self.head == "ordinal":
-            raise InputError("--explain is for classes; the levels of an ordinal head have no output of their own")
         image = torch.zeros(1, spec.channels, *spec.size, device=hardware.device_type)
         self.activation = Activation(self.network, image, layer)
 
@@ -74,6 +70,22 @@ class Explainer:
         single = logits.shape[1] == 1  # its one output speaks for the second of two classes
         values = self.activation(batch, 0 if single else number)
         return number, float(probabilities[number]), values.cpu().numpy()
+
+
+def check_explainable(cfg: DictConfig) -> None:
+    """Refuse a run whose answers cannot be mapped.
+
+    Raises:
+        InputError: it learned no classes of single images.
+    """
+    spec = cfg.data.spec
+    if spec.target in ("mask", BOXES) or spec.sequence:
+        kind = "sequences" if spec.sequence else {"mask": "masks"}.get(spec.target, spec.target)
+        raise InputError(f"--explain is for classifiers of single images; this run learned {kind}")
+    if spec.get("columns") and cfg.model.get("num_columns") is not None:
+        raise InputError("--explain is for networks that see an image alone; this one also needs columns of the table")
+    if cfg.loss.contract.head == "ordinal":
+        raise InputError("--explain is for classes; the levels of an ordinal head have no output of their own")
 
 
 def explain_images(

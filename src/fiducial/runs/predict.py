@@ -55,6 +55,10 @@ def predict(
             f"predict takes image files alone; this run's network also needs the columns {', '.join(spec.columns)}: "
             "`fiducial evaluate RUN data.source.path=…`"
         )
+    if explain:
+        from fiducial.runs.explain import check_explainable
+
+        check_explainable(cfg)
     files = find_images(names)
     hardware: Hardware = component(cfg.hardware)
     hardware.check()
