@@ -1,5 +1,6 @@
 # Two commands do everything on a fresh machine with Python 3.11+ and make: `make demo` and `make test`.
 PYTHON ?= python3
+WORKERS ?= 3  # of pytest: some of its tests wait for other processes
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
@@ -10,7 +11,7 @@ demo: $(INSTALLED)  ## train the embedded default, print its test scores and whe
 	$(BIN)/fiducial train experiment=quickstart
 
 test: check  ## everything that CI runs
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 test-fast: $(INSTALLED)  ## without the slow tests
 	$(BIN)/pytest -n 2 -m "not slow"

@@ -190,7 +190,6 @@ def started(tmp_path: Path) -> tuple[subprocess.Popen[bytes], list[psutil.Proces
     ("number", "code", "ended", "group"),
     [
         pytest.param(signal.SIGTERM, 143, "KILLED", False, id="SIGTERM to the first process"),
-        pytest.param(signal.SIGTERM, 143, "KILLED", True, id="SIGTERM to all"),
         pytest.param(signal.SIGINT, 130, "KILLED", True, id="SIGINT to all"),
         pytest.param(signal.SIGKILL, -9, "RUNNING", False, id="SIGKILL to the first process"),
     ],
@@ -213,13 +212,9 @@ def test_signals_end_all_processes(
 
 
 def test_torchrun(tmp_path: Path) -> None:
-    for attempt in (1, 2):
-        subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
-             *command(tmp_path, "epochs=1", f"seed={attempt}")],
-            check=True, timeout=300,
-        )  # fmt: skip
-        assert len(list(tmp_path.glob("outputs/runs/*/*/scores.json"))) == attempt
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    subprocess.run([*launcher, *command(tmp_path, "epochs=1")], check=True, timeout=300)
+    assert len(list(tmp_path.glob("outputs/runs/*/*/scores.json"))) == 1
 
 
 def test_several_machines_need_a_launcher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
