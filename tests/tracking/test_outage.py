@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -97,7 +98,8 @@ def test_down_from_the_start_and_back_later(tracker, stub, caplog):
     assert [(one.died, one.delivered) for one in first] == [(False, False)]
     assert "refused" in first[0].reason
     stub.start()
-    with track(tracker.outputs / "b", tracker, name="b", experiment="other") as run:
+    patient = replace(tracker, patience_seconds=90)
+    with track(tracker.outputs / "b", patient, name="b", experiment="other") as run:
         train(run)
     names = sorted(run["name"] for run in stub.runs.values())
     assert names == ["a", "b"]

@@ -291,7 +291,7 @@ def test_stopped_and_started_again(server, anna, tracker, tmp_path):
 
 def test_stopped_in_the_middle_of_a_sweep(server, anna, tracker, tmp_path):
     command = block("Training machines", "bash").splitlines()[-1].split()[1:]
-    settings = [*SMALL, "epochs=100", "seed=0,1", "study=broken-off", "tracking.patience_seconds=1"]
+    settings = [*SMALL, "epochs=60", "seed=0,1", "study=broken-off", "tracking.patience_seconds=1"]
     with (tmp_path / "printed").open("wb") as log:
         sweep = subprocess.Popen(
             [sys.executable, "-m", "fiducial", *command, "-m", *settings], cwd=tmp_path, stdout=log, stderr=log
@@ -315,7 +315,7 @@ def test_stopped_in_the_middle_of_a_sweep(server, anna, tracker, tmp_path):
         ["2 seeds", "seed=0", "seed=1"], "FINISHED"
     )
     for name in ("seed=0", "seed=1"):
-        assert [step for step, _ in steps(anna, runs[name], "val/loss")] == list(range(100))
+        assert [step for step, _ in steps(anna, runs[name], "val/loss")] == list(range(60))
         assert runs[name].data.tags["mlflow.parentRunId"] == runs["2 seeds"].info.run_id
 
 
