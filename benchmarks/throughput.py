@@ -1,6 +1,7 @@
-"""Training throughput: ResNet-18 at 28 px on PneumoniaMNIST, batch 128, on the CPU.
+"""Training throughput: ResNet-18 at 28 px on PneumoniaMNIST, batch 128, on the CPU or on a GPU.
 
     python benchmarks/throughput.py [--rounds 3] [--steps 8]
+    python benchmarks/throughput.py --gpu --steps 36
 
 Beside a loop written by hand in the style of the MedMNIST authors' protocol: a DataLoader with per-sample
 transforms, Adam, the loss read at every step. Each measurement is a process of its own, the kinds take turns,
@@ -17,13 +18,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-KINDS = ("loop", "cpu", "cpu_fast")
+KINDS = {
+    "loop": "hand-written loop",
+    "cpu": "hardware=cpu",
+    "cpu_fast": "hardware=cpu_fast",
+    "gpu_loop": "hand-written loop",
+    "gpu": "hardware=gpu",
+    "gpu_fast": "hardware=gpu hardware.precision=fastest",
+}
 BATCH_SIZE, WARM_UP = 128, 2
 
 
-def hand_written_loop(steps: int) -> list[float]:
+def hand_written_loop(device: str, steps: int) -> list[float]:
     """Train as a short script would; return the seconds of each step, loading included."""
     import numpy as np
     import torch
@@ -45,7 +54,7 @@ def hand_written_loop(steps: int) -> list[float]:
             return (torch.from_numpy(pixels).float().div(255) - 0.5) / 0.5, self.labels[index].astype(int)
 
     torch.manual_seed(0)
-    model = ResNet(in_channels=1, num_outputs=2)
+    model = ResNet(in_channels=1, num_outputs=2).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     criterion = torch.nn.CrossEntropyLoss()
     loader = DataLoader(PneumoniaMNIST(), batch_size=BATCH_SIZE, shuffle=True)
@@ -53,7 +62,7 @@ def hand_written_loop(steps: int) -> list[float]:
     times, losses, begin = [], [], time.perf_counter()
     for inputs, targets in loader:
         optimizer.zero_grad()
-        loss = criterion(model(inputs), torch.squeeze(targets, 1).long())
+        loss = criterion(model(inputs.to(device)), torch.squeeze(targets, 1).long().to(device))
         losses.append(loss.item())
         loss.backward()
         optimizer.step()
@@ -65,9 +74,10 @@ def hand_written_loop(steps: int) -> list[float]:
     return times
 
 
-def fiducial(hardware: str, steps: int) -> list[float]:
+def fiducial(hardware: Sequence[str], steps: int) -> list[float]:
     """Train with Fiducial; return the seconds of each step, loading included."""
     import pytorch_lightning as pl
+    import torch
 
     from fiducial.config import compose
     from fiducial.randomness import reseed
@@ -82,12 +92,14 @@ def fiducial(hardware: str, steps: int) -> list[float]:
             self.begin = time.perf_counter()
 
         def on_train_batch_end(self, *_: object) -> None:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             now = time.perf_counter()
             self.times.append(now - self.begin)
             self.begin = now
 
     quiet()
-    preset = ["experiment=medmnist_resnet18", "data=pneumoniamnist", f"hardware={hardware}", "epochs=1"]
+    preset = ["experiment=medmnist_resnet18", "data=pneumoniamnist", *hardware, "epochs=1"]
     limits = [f"trainer.limit_train_batches={steps}", "trainer.limit_val_batches=0"]
     with tempfile.TemporaryDirectory() as folder:
         cfg = compose([*preset, *limits, f"outputs={folder}"]).cfg
@@ -99,6 +111,13 @@ def fiducial(hardware: str, steps: int) -> list[float]:
         trainer = trainer_for(cfg, Path(folder), device, logger=None, callbacks=[clock])
         trainer.fit(build_task(cfg, data, device), datamodule=data)
     return clock.times
+
+
+def times_of(kind: str, steps: int) -> list[float]:
+    """Return the seconds of each step, measured in this process."""
+    if kind.endswith("loop"):
+        return hand_written_loop("cuda" if kind == "gpu_loop" else "cpu", steps)
+    return fiducial(KINDS[kind].split(), steps)
 
 
 def measure(kind: str, steps: int) -> list[float]:
@@ -113,21 +132,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--gpu", action="store_true", help="on a CUDA GPU instead of the CPU")
     parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.kind:
-        print(json.dumps(hand_written_loop(args.steps) if args.kind == "loop" else fiducial(args.kind, args.steps)))
+        print(json.dumps(times_of(args.kind, args.steps)))
         return
-    times: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    times: dict[str, list[float]] = {kind: [] for kind in KINDS if kind.startswith("gpu") == args.gpu}
     for _ in range(args.rounds):
-        for kind in KINDS:
+        for kind in times:
             times[kind] += measure(kind, args.steps)
-    base = statistics.median(times["loop"])
-    print(f"{'':<24}{'s / step':>10}{'images / s':>12}{'ratio':>8}")
-    for kind in KINDS:
-        median = statistics.median(times[kind])
-        name = "hand-written loop" if kind == "loop" else f"hardware={kind}"
-        print(f"{name:<24}{median:>10.3f}{BATCH_SIZE / median:>12.1f}{base / median:>8.2f}")
+    base = statistics.median(next(iter(times.values())))
+    print(f"{'':<42}{'s / step':>10}{'images / s':>12}{'ratio':>8}")
+    for kind, measured in times.items():
+        median = statistics.median(measured)
+        print(f"{KINDS[kind]:<42}{median:>10.4f}{BATCH_SIZE / median:>12.1f}{base / median:>8.2f}")
 
 
 if __name__ == "__main__":

@@ -60,6 +60,20 @@ def test_files_and_test_cases_agree(trained: Path, table: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
+def test_other_hardware_than_the_runs(trained: Path, table: Path, tmp_path: Path) -> None:
+    """Of a run that another machine trained: one with a device that is not here."""
+    config = trained / "config.yaml"
+    config.write_text(config.read_text().replace("accelerator: cpu", "accelerator: mps"))
+    given = [str(trained), str(table.parent / "images"), "--to", str(tmp_path / "out.csv")]
+    with pytest.raises(InputError, match="hardware=cpu fits"):
+        run("predict", given)
+    assert run("predict", [*given, "hardware=cpu"]) == 0
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 22
+    with pytest.raises(InputError, match="expected image files"):
+        run("predict", [str(trained), "hardware=cpu"])
+
+
+@pytest.mark.slow
 def test_what_cannot_be_predicted(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
         run("predict", [str(trained), str(tmp_path / "missing.png")])

@@ -7,16 +7,21 @@ from pathlib import Path
 
 from fiducial.errors import InputError
 
+HARDWARE = ("hardware=", "hardware.")
+
 EXAMPLES = """examples:
   fiducial predict 20260101-120000-abc123 new_images/
   fiducial predict 20260101-120000-abc123 a.png b.dcm --to predictions.csv
+  fiducial predict 20260101-120000-abc123 new_images/ hardware=cpu        of a run that was trained on a GPU
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("run", help="folder, last part of the folder, or id of a run")
-    parser.add_argument("images", nargs="+", help="image files, or folders of them")
+    parser.add_argument(
+        "images", nargs="+", help="image files, or folders of them; and other hardware, as hardware=cpu"
+    )
     to = "table to write (default: predictions.csv); masks and boxes go into a folder beside it"
     parser.add_argument("--to", default="predictions.csv", metavar="FILE", help=to)
     parser.add_argument("--checkpoint", choices=["best", "last"], help="default: the one that the run selected")
@@ -38,7 +43,11 @@ def run(args: argparse.Namespace) -> int:
 
     out = folder.find(args.run, Path(args.outputs))
     cfg = folder.config(out)
-    names, to = [Path(name) for name in args.images], Path(args.to)
+    if hardware := [word for word in args.images if word.startswith(HARDWARE)]:
+        cfg.hardware = folder.changed(out, hardware).hardware
+    names, to = [Path(word) for word in args.images if not word.startswith(HARDWARE)], Path(args.to)
+    if not names:
+        raise InputError(f"expected image files, or folders of them, beside {' '.join(hardware)}")
     table = predict(
         cfg,
         out,
