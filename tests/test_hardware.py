@@ -165,6 +165,18 @@ def test_fastest_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert hardware.memory_format is torch.channels_last
 
 
+def test_layout_of_pictures_and_volumes() -> None:
+    """A network may have both, as one that reads slices does."""
+    parts = [torch.nn.Conv2d(4, 8, 3), torch.nn.Conv3d(4, 8, 3), torch.nn.Linear(4, 8), torch.nn.LSTM(4, 8)]
+    network = torch.nn.ModuleList(parts)
+    before = {name: weight.clone() for name, weight in network.named_parameters()}
+    option("cpu_fast").lay_out(network)
+    assert parts[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert not parts[0].weight.is_contiguous()
+    assert all(weight.is_contiguous() for part in parts[1:] for weight in part.parameters())
+    assert all(torch.equal(weight, before[name]) for name, weight in network.named_parameters())
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [({"accelerator": "gpo"}, "did you mean gpu"), ({"strategy": "dpp"}, "did you mean ddp")],

@@ -17,6 +17,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, Strategy
+from torch import nn
 
 from fiducial.errors import InputError, nearest
 
@@ -128,6 +129,12 @@ class Hardware:
     def memory_format(self) -> torch.memory_format:
         """Layout of 2D images and weights."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def lay_out(self, network: nn.Module) -> None:
+        """Put a network's 2D kernels into this layout; torch has none of its rank for those of volumes."""
+        for weight in network.parameters():
+            if weight.ndim == 4:
+                weight.data = weight.data.contiguous(memory_format=self.memory_format)
 
     def lightning_precision(self) -> Any:
         """Return the precision in Lightning's words, "fastest" resolved for this machine."""

@@ -155,6 +155,17 @@ def test_nothing_of_lightning_is_printed(train: Train, capfd: pytest.CaptureFixt
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["phantom_3d", "phantom_sequence"])
+def test_fast_layout_with_volumes_and_sequences(kind: str, train: Train) -> None:
+    """Channels-last is a layout of pictures: volumes go through as they are."""
+    sequence = kind == "phantom_sequence"
+    network = ("model=cnn_rnn", "model.widths=[8]", "model.hidden=4") if sequence else SMALL
+    given = (f"data={kind}", "data.source.size=[8,16,16]", "epochs=1", "data.batch_size=5")
+    plain, fast = (train(*given, f"hardware={name}", outputs=name, network=network) for name in ("cpu", "cpu_fast"))
+    assert scores(fast)["loss"] == pytest.approx(scores(plain)["loss"], rel=0.02)  # bfloat16 where there is it
+
+
+@pytest.mark.slow
 def test_compiled_network_has_the_same_checkpoint(train: Train, tmp_path: Path) -> None:
     """In a process of its own, without the checks of shapes that tests add: these cannot be compiled."""
     options, outputs = ("epochs=1", "optimizer=sgd"), tmp_path / "compiled"

@@ -79,7 +79,7 @@ def build_data(cfg: DictConfig) -> DataModule:
 def build_task(cfg: DictConfig, data: DataModule, hardware: Hardware) -> Task:
     """Return the task with its network, the same for the same seed."""
     model = build_model(cfg)
-    model.to(memory_format=hardware.memory_format)  # type: ignore[call-overload]
+    hardware.lay_out(model)
     task = component(
         cfg.task,
         model=model,
