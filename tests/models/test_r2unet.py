@@ -8,16 +8,28 @@ from fiducial.models.r2unet import R2UNet, RecurrentConvolution, RecurrentResidu
 
 
 def test_recurrence_by_hand() -> None:
-    """y0 = f(x), y1 = f(x + y0), y2 = f(x + y1), with one f."""
-    layer = RecurrentConvolution(4, 2, steps=2).eval()
+    """y0 = f0(x), y1 = f1(x + y0), y2 = f2(x + y1), with one kernel and a normalisation each."""
+    layer = RecurrentConvolution(4, 2, steps=2)
     image = torch.randn(2, 4, 8, 8)
-    f = layer.convolution
-    torch.testing.assert_close(layer(image), f(image + f(image + f(image))))
+    f0, f1, f2 = (torch.nn.Sequential(layer.kernel, norm, torch.nn.ReLU()) for norm in layer.norms)
+    torch.testing.assert_close(layer(image), f2(image + f1(image + f0(image))))
 
 
-def test_steps_add_no_weights() -> None:
+def test_steps_add_no_kernels() -> None:
     few, many = (R2UNet(in_channels=3, num_outputs=2, steps=steps) for steps in (1, 4))
-    assert [p.shape for p in few.parameters()] == [p.shape for p in many.parameters()]
+    kernels = [[p.shape for p in model.parameters() if p.ndim == 4] for model in (few, many)]
+    assert kernels[0] == kernels[1]
+
+
+def test_what_was_learned_of_a_batch_holds_in_evaluation() -> None:
+    """Statistics that have seen one batch often are its own, for each step: it then gives the same either way."""
+    layer = RecurrentConvolution(4, 2, steps=3)
+    image = 5 * torch.randn(4, 4, 32, 32)
+    with torch.no_grad():
+        for _ in range(150):
+            trained = layer(image)
+        evaluated = layer.eval()(image)
+    torch.testing.assert_close(evaluated, trained, rtol=0, atol=0.01)
 
 
 def test_the_shortcut_by_hand() -> None:
@@ -28,13 +40,13 @@ def test_the_shortcut_by_hand() -> None:
 
 
 def test_parameters_by_hand() -> None:
-    """A block: 1x1 into c, then two 3x3 of c to c with normalisation. Up: 3x3 with normalisation."""
+    """A block: 1x1 into c, then two 3x3 of c to c with a normalisation a step. Up: 3x3 with normalisation."""
 
     def conv(size: int, inputs: int, outputs: int) -> int:
         return size * size * inputs * outputs + outputs
 
     def block(inputs: int, outputs: int) -> int:
-        return conv(1, inputs, outputs) + 2 * (conv(3, outputs, outputs) + 2 * outputs)
+        return conv(1, inputs, outputs) + 2 * (conv(3, outputs, outputs) + 3 * 2 * outputs)
 
     def up(inputs: int, outputs: int) -> int:
         return conv(3, inputs, outputs) + 2 * outputs

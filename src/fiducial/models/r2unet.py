@@ -29,7 +29,9 @@ class RecurrentConvolution(nn.Module):
     """A convolution that sees its input again, together with what it made of it.
 
     Liang and Hu, Recurrent convolutional neural network for object recognition, CVPR 2015; here with one kernel for
-    both, as in R2U-Net's figure 4.
+    both, as in R2U-Net's figure 4. Each step has a batch normalisation of its own (Cooijmans et al., Recurrent batch
+    normalization, arXiv 1603.09025, section 3): values grow from step to step, and the running statistics of all steps
+    together are those of none, so that a network which learned well would predict badly.
 
     Args:
         channels: of input and output.
@@ -39,14 +41,15 @@ class RecurrentConvolution(nn.Module):
 
     def __init__(self, channels: int, spatial_dims: int, steps: int) -> None:
         super().__init__()
-        self.steps = steps
-        self.convolution = convolution(channels, channels, spatial_dims)
+        self.kernel = CONV[spatial_dims](channels, channels, 3, padding=1)
+        self.norms = nn.ModuleList(BATCH_NORM[spatial_dims](channels) for _ in range(steps + 1))
 
     def forward(self, image: Image) -> Image:
         """Return features of the same extent."""
-        state: Tensor = self.convolution(image)
-        for _ in range(self.steps):
-            state = self.convolution(image + state)
+        seen = image
+        for norm in self.norms:
+            state: Tensor = norm(self.kernel(seen)).relu()
+            seen = image + state
         return state
 
 
