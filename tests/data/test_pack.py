@@ -28,7 +28,7 @@ def test_pixels_are_mapped_and_read_once(tmp_path: Path) -> None:
         return PIXELS[index]
 
     for _ in range(2):
-        found = packed(FILES, "key", read, (1, 5, 4), tmp_path)
+        found = packed(len(FILES), "key", read, (1, 5, 4), tmp_path)
         assert isinstance(found, np.memmap)
         assert not found.flags.writeable
         np.testing.assert_array_equal(found, PIXELS)
@@ -42,7 +42,7 @@ def _pack_and_count(cache: Path) -> None:
             log.write(b".")
         return PIXELS[index]
 
-    found = packed(FILES, "key", read, (1, 5, 4), cache)
+    found = packed(len(FILES), "key", read, (1, 5, 4), cache)
     assert (found == PIXELS).all()
 
 
@@ -94,7 +94,7 @@ def test_full_disk_is_told_before_anything_is_written(tmp_path: Path, monkeypatc
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1, 1, 100))
     with pytest.raises(InputError, match=r"decoded images need 0 MiB in .*, 0 MiB are free; set cache_dir"):
-        packed(FILES, "key", lambda index: PIXELS[index], (1, 5, 4), tmp_path)
+        packed(len(FILES), "key", lambda index: PIXELS[index], (1, 5, 4), tmp_path)
     assert not list(tmp_path.rglob("*.npy"))
 
 
@@ -104,14 +104,14 @@ def test_disk_that_fills_up_meanwhile_is_told(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(pack.os, "posix_fallocate", full)
     with pytest.raises(InputError, match=r"cannot be written \(No space left on device\); set cache_dir"):
-        packed(FILES, "key", lambda index: PIXELS[index], (1, 5, 4), tmp_path)
+        packed(len(FILES), "key", lambda index: PIXELS[index], (1, 5, 4), tmp_path)
     assert {path.suffix for path in (tmp_path / "images").iterdir()} <= {".lock"}
 
 
 def test_cache_that_cannot_be_a_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(InputError, match=r"cannot be written .*set cache_dir"):
-        packed(FILES, "key", lambda index: PIXELS[index], (1, 5, 4), tmp_path / "cache")
+        packed(len(FILES), "key", lambda index: PIXELS[index], (1, 5, 4), tmp_path / "cache")
 
 
 def test_a_bad_image_leaves_no_array_behind(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_bad_image_leaves_no_array_behind(tmp_path: Path) -> None:
         return PIXELS[index]
 
     with pytest.raises(InputError, match="case seven"):
-        packed(FILES, "key", read, (1, 5, 4), tmp_path)
+        packed(len(FILES), "key", read, (1, 5, 4), tmp_path)
     assert {path.suffix for path in (tmp_path / "images").iterdir()} <= {".lock"}
 
 

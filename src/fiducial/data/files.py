@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fiducial.data.download import write_atomically
 from fiducial.data.formats import decode
-from fiducial.data.images import Intensity, check_options, read_image
+from fiducial.data.images import Intensity, check_options, read_channels, read_image
 from fiducial.data.pack import key_of, packed
 from fiducial.data.source import Source
 from fiducial.errors import InputError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class FileSource(Source):
-    """Cases that are one image file each.
+    """Cases that are one image file each, or one a channel.
 
     Args:
         size: extent along each spatial axis, in pixels; by default that of the first image.
@@ -58,13 +58,22 @@ class FileSource(Source):
         """The image of each case, in the order of the cases."""
 
     @cached_property
+    def parts(self) -> Sequence[tuple[Path | None, ...]]:
+        """The files of each case: one of all channels, or one a channel with None for those that it lacks."""
+        return [(file,) for file in self.files]
+
+    @cached_property
     def shape(self) -> tuple[int, tuple[int, ...]]:
         """Channels and spatial size, as given or as in the first image."""
-        if self._size is not None and self._channels is not None:
-            return self._channels, tuple(self._size)
+        several = len(self.parts[0]) if len(self.parts[0]) > 1 else None
+        if several is not None and self._channels not in (None, several):
+            raise InputError(f"data.source.channels={self._channels}: the cases have {several} files, a channel each")
+        channels = several or self._channels
+        if self._size is not None and channels is not None:
+            return channels, tuple(self._size)
         first = decode(self.files[0])
-        channels = self._channels if self._channels is not None else len(first)
-        return channels, tuple(self._size) if self._size is not None else tuple(first.shape[1:])
+        size = tuple(self._size) if self._size is not None else tuple(first.shape[1:])
+        return channels or len(first), size
 
     def read(self, index: int) -> NDArray[Any]:
         """Return the image of one case."""
@@ -86,20 +95,25 @@ class FileSource(Source):
     def _packed(self) -> NDArray[Any]:
         assert self.cache is not None
         channels, size = self.shape
-        return packed(self.files, self._key, self._decode, (channels, *size), self.cache)
+        return packed(len(self.parts), self._key, self._decode, (channels, *size), self.cache)
 
     @cached_property
     def _key(self) -> str:
         channels, size = self.shape
         options = {"channels": channels, "size": size, "policy": self.policy, "intensity": self.intensity}
+        if channels > 1 and len(self.parts[0]) == channels:
+            options["parts"] = [[file is not None for file in files] for files in self.parts]
         return key_of(self.files, self.root, options)
 
     def _decode(self, index: int) -> NDArray[Any]:
         channels, size = self.shape
+        files = self.parts[index]
+        options: dict[str, Any] = {"size": size, "policy": self.policy, "intensity": self.intensity}
         try:
-            return read_image(
-                self.files[index], channels=channels, size=size, policy=self.policy, intensity=self.intensity
-            )
+            if len(files) > 1:
+                return read_channels(files, **options)
+            assert files[0] is not None
+            return read_image(files[0], channels=channels, **options)
         except InputError as error:
             raise InputError(f"case {self.cases.case[index]}: {error}") from error
 
@@ -107,9 +121,11 @@ class FileSource(Source):
         """Return a hash of every file's content with its case, subject, split and label."""
         table, digest = self.cases, hashlib.sha256()
         columns = (table.case.tolist(), table.subject.tolist(), table.split.tolist(), table.label.tolist())
-        for facts in zip(*columns, self._content_hashes(), strict=True):
-            digest.update("\0".join(map(str, facts)).encode() + b"\n")
-        return {"sha256": digest.hexdigest(), "files": str(len(table))}
+        hashes = iter(self._content_hashes())
+        for files, *facts in zip(self.parts, *columns, strict=True):
+            contents = [next(hashes) if file is not None else "" for file in files]
+            digest.update("\0".join(map(str, [*facts, *contents])).encode() + b"\n")
+        return {"sha256": digest.hexdigest(), "files": str(len(self.files))}
 
     def _content_hashes(self) -> list[str]:
         """Return the SHA-256 of each file; known from the cache folder while no file has changed."""

@@ -116,7 +116,7 @@ class ImageFolder(FileSource):
 
     def check_private(self, settings: Mapping[str, str]) -> None:
         """Refuse what DICOM files say of a person where it would be logged."""
-        refuse_identifiers(self.files, lambda: self.cases, settings)
+        refuse_identifiers(self.parts, lambda: self.cases, settings)
 
     def _subject_of(self, file: Path) -> str:
         if self.subject is None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fiducial.data.formats import decode
+from fiducial.data.image_header import affine_of, image_size
+from fiducial.data.sample import check_same_grid
 from fiducial.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -41,6 +43,32 @@ def read_image(
     if pixels.ndim - 1 != len(size):
         raise InputError(f"{path}: expected {len(size)} spatial axes, as in data.spec.size, got {pixels.ndim - 1}")
     return _with_channels(_sized(pixels, tuple(size), policy, path), channels, path)
+
+
+def read_channels(files: Sequence[Path | None], *, size: Sequence[int], **options: Any) -> NDArray[Any]:
+    """Return images of the same place, a file each, as the channels of one: `(files, *size)` float32 in 0..1.
+
+    Args:
+        files: as `read_image` takes them; None gives a channel of zeros.
+        size: extent along each spatial axis, in pixels.
+        **options: see `read_image`.
+
+    Raises:
+        InputError: a file cannot be read, or two of them do not lie on one grid.
+    """
+    import numpy as np
+
+    first, *others = (file for file in files if file is not None)
+    grid = image_size(first), affine_of(first)
+    for other in others:
+        place = f"{other.name} beside {first.name}"
+        check_same_grid(grid, (image_size(other), affine_of(other)), place, other="other")
+    image = np.zeros((len(files), *size), np.float32)
+    for number, file in enumerate(files):
+        if file is not None:
+            channel = read_image(file, channels=1, size=size, **options)[0]
+            image[number] = channel / np.float32(255) if channel.dtype == np.uint8 else channel
+    return image
 
 
 def placement(own: Sequence[int], size: Sequence[int], policy: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

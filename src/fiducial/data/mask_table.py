@@ -80,7 +80,7 @@ class MaskTable(VolumeFiles):
 
     def check_private(self, settings: Mapping[str, str]) -> None:
         """Refuse what DICOM files say of a person where it would be logged."""
-        refuse_identifiers([entry.first for entry in self.entries], lambda: self.cases, settings)
+        refuse_identifiers([entry.images for entry in self.entries], lambda: self.cases, settings)
 
     @property
     def sites(self) -> NDArray[np.str_] | None:

@@ -42,9 +42,9 @@ def key_of(files: Sequence[Path], root: Path, options: Mapping[str, Any]) -> str
 
 
 def packed(
-    files: Sequence[Path], key: str, read: Callable[[int], NDArray[Any]], shape: tuple[int, ...], cache: Path
+    count: int, key: str, read: Callable[[int], NDArray[Any]], shape: tuple[int, ...], cache: Path
 ) -> NDArray[Any]:
-    """Return all images, `(files, *shape)`, mapped from the cache folder; decode them first if they are not there.
+    """Return all images, `(count, *shape)`, mapped from the cache folder; decode them first if they are not there.
 
     Processes that ask together wait for the one that decodes.
 
@@ -60,7 +60,7 @@ def packed(
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):
                 if not path.is_file():
-                    _write(path, len(files), read, shape)
+                    _write(path, count, read, shape)
         except OSError as error:
             reason = error.strerror or error
             raise InputError(f"{path} cannot be written ({reason}); set cache_dir to another folder") from error

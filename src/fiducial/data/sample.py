@@ -82,8 +82,10 @@ def check_same_grid(
     image: tuple[tuple[int, ...], NDArray[np.float64] | None],
     mask: tuple[tuple[int, ...], NDArray[np.float64] | None],
     name: str,
+    *,
+    other: str = "mask",
 ) -> None:
-    """Refuse a mask that does not lie on the grid of its image; each is given by its size and affine.
+    """Refuse a mask, or another image, that does not lie on the grid of an image; each is given by size and affine.
 
     Raises:
         InputError: another shape, or a corner that lies elsewhere.
@@ -91,7 +93,7 @@ def check_same_grid(
     import numpy as np
 
     if image[0] != mask[0]:
-        raise InputError(f"{name}: the image has the shape {image[0]}, the mask {mask[0]}")
+        raise InputError(f"{name}: the image has the shape {image[0]}, the {other} {mask[0]}")
     if image[1] is None or mask[1] is None:
         return
     ends = [(0, extent - 1) for extent in image[0]]
@@ -99,7 +101,7 @@ def check_same_grid(
     distance = np.linalg.norm(((image[1] - mask[1]) @ corners)[:3], axis=0).max()
     if distance > TOLERANCE * np.linalg.norm(image[1][:3, :3], axis=0).min():
         raise InputError(
-            f"{name}: mask and image have the same shape but another geometry: their corners are up to "
+            f"{name}: {other} and image have the same shape but another geometry: their corners are up to "
             f"{distance:.3g} mm apart. The affines are {_rows(image[1])} and {_rows(mask[1])}"
         )
 

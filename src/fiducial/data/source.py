@@ -37,6 +37,7 @@ class Spec:
         sequence: the first spatial axis runs over frames or slices, and cases differ in their number.
         modality: as a person would say it ("breast ultrasound").
         columns: features from a table that come with each image, by name.
+        files: that an image is read from: one, or one a channel.
     """
 
     channels: int
@@ -47,6 +48,7 @@ class Spec:
     sequence: bool = False
     modality: str = ""
     columns: tuple[str, ...] = ()
+    files: int = 1
 
     @property
     def num_classes(self) -> int:

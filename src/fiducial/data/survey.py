@@ -30,6 +30,7 @@ class Survey:
         corrupt: what is wrong with images that cannot be read, by row.
         blank: rows of images that have one value only.
         unlabelled: rows of cases without mask.
+        present: which channels each case has, `(cases, channels)`; None where all have all.
         sizes: how often each spatial size occurs; of the files, where images are resized.
         spacings: how often each spacing (mm) occurs, where files have one.
         lowest: of each channel.
@@ -42,6 +43,7 @@ class Survey:
     corrupt: dict[int, str] = field(default_factory=dict)
     blank: list[int] = field(default_factory=list)
     unlabelled: list[int] = field(default_factory=list)
+    present: NDArray[np.bool_] | None = None
     sizes: Counter[tuple[int, ...]] = field(default_factory=Counter)
     spacings: Counter[tuple[float, ...]] = field(default_factory=Counter)
     lowest: NDArray[np.float64] | None = None
@@ -60,7 +62,7 @@ def survey(source: Source, *, near: bool = True) -> Survey:
     """
     if isinstance(source, FileSource):
         source.pack = False  # packing stops at the first corrupt file
-    seen, kind_of = Survey(), kinds(source.cases)
+    seen, kind_of = Survey(present=source.present), kinds(source.cases)
     rows: list[int] = []
     kind: list[int] = []
 
@@ -125,20 +127,23 @@ def _measure(images: NDArray[Any], rows: list[int], seen: Survey) -> None:
     import numpy as np
 
     flat = images.reshape(*images.shape[:2], -1)
+    if seen.present is not None:
+        flat = np.where(seen.present[rows][:, :, None], flat, np.nan)  # what stands for a missing channel is no value
     low, high = flat.min(axis=2), flat.max(axis=2)
-    seen.blank += [row for row, same in zip(rows, (low == high).all(axis=1), strict=True) if same]
+    seen.blank += [row for row, same in zip(rows, ((low == high) | np.isnan(low)).all(axis=1), strict=True) if same]
     seen.sizes[tuple(images.shape[2:])] += len(images)
-    lowest, highest = low.min(axis=0).astype(np.float64), high.max(axis=0).astype(np.float64)
-    seen.lowest = lowest if seen.lowest is None else np.minimum(seen.lowest, lowest)
-    seen.highest = highest if seen.highest is None else np.maximum(seen.highest, highest)
+    lowest, highest = np.fmin.reduce(low, axis=0).astype(np.float64), np.fmax.reduce(high, axis=0).astype(np.float64)
+    seen.lowest = lowest if seen.lowest is None else np.fmin(seen.lowest, lowest)
+    seen.highest = highest if seen.highest is None else np.fmax(seen.highest, highest)
     step = max(1, flat.shape[2] // SAMPLED)
     seen.values += list(flat[:, :, step // 2 :: step])
 
 
 def _look_up_sizes(source: FileSource, seen: Survey) -> None:
     """Count the sizes of the files themselves, of some where there are many."""
-    step = -(-len(source.files) // SIZED)
+    step = -(-len(source.parts) // SIZED)
     seen.sizes.clear()
-    for row in range(0, len(source.files), step):
+    for row in range(0, len(source.parts), step):
         if row not in seen.corrupt:
-            seen.sizes[tuple(decode(source.files[row]).shape[1:])] += 1
+            first = next(file for file in source.parts[row] if file is not None)
+            seen.sizes[tuple(decode(first).shape[1:])] += 1

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 class Table(FileSource):
     """Read the images that a CSV file names, a line a case.
 
-    Columns: `path` (relative to the table's folder, or absolute), `label` (a name or number; for several labels
-    a case, `a|b` or several columns of 0 and 1), and optionally `subject`, `split` (train, val or test) and `site`.
+    Columns: `path` (relative to the table's folder, or absolute; several modalities of a case, a file each, are
+    separated by `|`, with nothing where one is missing, and become channels), `label` (a name or number; for several
+    labels a case, `a|b` or several columns of 0 and 1), and optionally `subject`, `split` (train, val or test) and
+    `site`.
 
     Args:
         path: the CSV file.
@@ -41,6 +43,7 @@ class Table(FileSource):
         seed: of the draw.
         modality: as a person would say it.
         columns: further columns, which a network sees beside the image.
+        allow_incomplete: keep cases that lack the file of a channel; see `data.fill` for what stands for it.
         **options: see `FileSource`: size, channels, policy, intensity, cache, pack.
 
     Raises:
@@ -62,9 +65,11 @@ class Table(FileSource):
         seed: int = 0,
         modality: str = "",
         columns: Columns | None = None,
+        allow_incomplete: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self.allow_incomplete = allow_incomplete
         self.path = Path(path).expanduser()
         self.path_column, self.subject_column, self.split_column = path_column, subject_column, split_column
         self.site_column, self.columns = site_column, columns or Columns()
@@ -135,12 +140,40 @@ class Table(FileSource):
         return InputError(f"{self.path}, line {line}: {reason}")
 
     @cached_property
+    def parts(self) -> list[tuple[Path | None, ...]]:
+        """The files of each case: one, or one a channel with None where it is missing."""
+        found = [self._parts(line, row[self.path_column]) for line, row in self._lines]
+        for (line, _), files in zip(self._lines, found, strict=True):
+            if len(files) != len(found[0]):
+                raise self._at(
+                    line, f"expected {len(found[0])} files separated by |, as in the first; got {len(files)}"
+                )
+            if None in files and not self.allow_incomplete:
+                raise self._at(
+                    line,
+                    "a file is missing; cases that lack one are kept, filled as data.fill says, by "
+                    "data.source.allow_incomplete=true",
+                )
+        return found
+
+    def _parts(self, line: int, value: str) -> tuple[Path | None, ...]:
+        names = [name.strip() for name in value.split("|")]
+        if not any(names):
+            raise self._at(line, "the path is missing")
+        return tuple(self.root / name if name else None for name in names)
+
+    @cached_property
     def files(self) -> list[Path]:
-        """The image of each case."""
-        for line, row in self._lines:
-            if not row[self.path_column]:
-                raise self._at(line, "the path is missing")
-        return [self.root / row[self.path_column] for row in self.rows]
+        """All files, those of a case after each other."""
+        return [file for files in self.parts for file in files if file is not None]
+
+    @cached_property
+    def present(self) -> NDArray[np.bool_] | None:
+        """Which channels each case has, where some lack one."""
+        import numpy as np
+
+        there = np.array([[file is not None for file in files] for files in self.parts])
+        return None if there.all() else there
 
     @cached_property
     def _labels(self) -> list[list[str]]:
@@ -187,7 +220,16 @@ class Table(FileSource):
         channels, size = self.shape
         covariates = self.covariates
         columns = covariates.features if covariates is not None else ()
-        return Spec(channels, len(size), size, self.target, self.classes, modality=self.modality, columns=columns)
+        return Spec(
+            channels,
+            len(size),
+            size,
+            self.target,
+            self.classes,
+            modality=self.modality,
+            columns=columns,
+            files=len(self.parts[0]),
+        )
 
     @cached_property
     def covariates(self) -> Covariates | None:
@@ -236,7 +278,7 @@ class Table(FileSource):
 
     def check_private(self, settings: Mapping[str, str]) -> None:
         """Refuse what DICOM files say of a person where it would be logged."""
-        refuse_identifiers(self.files, lambda: self.cases, settings)
+        refuse_identifiers(self.parts, lambda: self.cases, settings)
 
     def _subject(self, line: int, row: dict[str, str]) -> str:
         if not row[self.subject_column]:

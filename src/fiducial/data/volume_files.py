@@ -137,7 +137,7 @@ def _read_pictures(images: Sequence[Path], mask: Path | None, num_classes: int, 
     channels = [decode(file) for file in images]
     for file, channel in zip(images, channels, strict=True):
         place = f"case {case}, {file.name} beside {images[0].name}"
-        check_same_grid((channels[0].shape[1:], None), (channel.shape[1:], None), place)
+        check_same_grid((channels[0].shape[1:], None), (channel.shape[1:], None), place, other="other")
     image = np.concatenate(channels)
     if mask is None:
         return Sample(image)

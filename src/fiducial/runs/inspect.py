@@ -133,6 +133,7 @@ def _intensities(seen: Survey) -> Sheet:
         assert seen.lowest is not None
         assert seen.highest is not None
         sample = np.concatenate([values[channel] for values in seen.values]).astype(np.float64)
+        sample = sample[~np.isnan(sample)]  # of cases that have the channel
         numbers = [seen.lowest[channel], *np.percentile(sample, QUANTILES), seen.highest[channel]]
         rows.append([str(channel), *(_short(x) for x in (*numbers, sample.mean(), sample.std()))])
     return Sheet("Intensities", heads, rows, "Percentiles, mean and std from a sample of each image's pixels.")
@@ -169,8 +170,16 @@ def _findings(
         ("nearly equal images in one split", _within(cases, list(seen.twins.near), " ≈ ")),
         ("blank images", cases.case[seen.blank].tolist()),
         ("cases without mask", cases.case[seen.unlabelled].tolist()),
+        ("cases that lack a channel", _lacking(cases, seen)),
     ]
     yield from (Finding(title, items) for title, items in told if items)
+
+
+def _lacking(cases: Cases, seen: Survey) -> list[str]:
+    if seen.present is None:
+        return []
+    rows = np.flatnonzero(~seen.present.all(axis=1)).tolist()
+    return [f"{cases.case[row]}: {', '.join(map(str, np.flatnonzero(~seen.present[row])))}" for row in rows]
 
 
 def _named(cases: Cases, row: int, text: str) -> str:

@@ -50,6 +50,11 @@ def predict(
         raise InputError(
             "predict takes image files; the cases of this run are sequences: `fiducial evaluate RUN data=…`"
         )
+    if spec.get("files", 1) > 1:
+        raise InputError(
+            f"predict takes an image a file; an image of this run is {spec.files} files: "
+            "`fiducial evaluate RUN data.source.path=…`"
+        )
     if spec.get("columns") and cfg.model.get("num_columns") is not None:
         raise InputError(
             f"predict takes image files alone; this run's network also needs the columns {', '.join(spec.columns)}: "

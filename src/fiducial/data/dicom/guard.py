@@ -26,7 +26,7 @@ SHOWN = 5
 Texts = Mapping[str, str]
 
 
-def refuse_identifiers(files: Sequence[Path], cases: Callable[[], Cases], settings: Texts) -> None:
+def refuse_identifiers(files: Iterable[Sequence[Path | None]], cases: Callable[[], Cases], settings: Texts) -> None:
     """Refuse cases that hold what their own DICOM file says of a person, and settings that hold what any file says.
 
     Single words of names count in a case's path and subject only: among many patients there is one for each first name.
@@ -40,7 +40,7 @@ def refuse_identifiers(files: Sequence[Path], cases: Callable[[], Cases], settin
     Raises:
         InputError: some do.
     """
-    told = [told_by(file) for file in files]
+    told = [_told_by_all(parts) for parts in files]
     if not any(told):
         return
     table = cases()
@@ -57,6 +57,10 @@ def refuse_identifiers(files: Sequence[Path], cases: Callable[[], Cases], settin
     for name, text in settings.items():
         if attribute := held(everybody, (text,)):
             raise _refusal(name, attribute)
+
+
+def _told_by_all(files: Sequence[Path | None]) -> Mapping[str, str]:
+    return {value: attribute for file in files if file is not None for value, attribute in told_by(file).items()}
 
 
 def _refusal(where: str, attribute: str) -> InputError:
