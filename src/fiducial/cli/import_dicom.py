@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     for reason, count in sorted(report.skipped.items()):
         print(f"skipped {count} files: {reason}")
     masks = sum(line["kind"] == "mask" for line in imported)
-    print(f"imported {len(imported) - masks} cases and {masks} masks of {len(report.subjects)} subjects")
+    print(f"imported: cases {len(imported) - masks}, masks {masks}, subjects {len(report.subjects)}")
     if imported:
         print(f"{out / 'cases.csv'}   {out / 'report.md'}")
     if args.labels and (bare := sum(not row["label"] for row in work.rows.values())):

@@ -148,7 +148,7 @@ def test_verb_says_what_came_of_it(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "(3 files): between slices 1 and 2 of 3 (at 100.00 and 105.00 mm) there are 5.00 mm where 6.25 mm" in first
     assert hint == "--links FILE, outside the data, tells which files these are"
     assert skipped == "skipped 1 files: not DICOM"
-    assert imported == "imported 1 cases and 0 masks of 1 subjects"
+    assert imported == "imported: cases 1, masks 0, subjects 1"
     assert where == f"{tmp_path / 'out' / 'cases.csv'}   {tmp_path / 'out' / 'report.md'}"
     assert bare == f"1 cases have no label in {tmp_path / 'labels.csv'}"
 
@@ -158,5 +158,5 @@ def test_verb_fails_where_nothing_could_be_imported(tmp_path: Path, capsys: pyte
     (tmp_path / "in" / "notes.txt").write_text("hello")
     place = [str(tmp_path / "in"), "--to", str(tmp_path / "out"), "--key", str(tmp_path / "key"), "--new-key"]
     assert run("import-dicom", place) == 1
-    assert "imported 0 cases and 0 masks of 0 subjects" in capsys.readouterr().out
+    assert "imported: cases 0, masks 0, subjects 0" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()

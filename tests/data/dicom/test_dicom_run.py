@@ -54,7 +54,7 @@ def test_nothing_planted_in_a_run(tmp_path: Path) -> None:
         "../secret/labels.csv",
     ]
     code, said = fiducial(work, "import-dicom", *given)
-    assert (code, "imported 12 cases and 0 masks of 12 subjects" in said) == (0, True), said
+    assert (code, "imported: cases 12, masks 0, subjects 12" in said) == (0, True), said
     code, trained = fiducial(work, "train", "data=table", "data.source.path=cases/cases.csv", *SMALL)
     assert code == 0, trained
     names = {file.name for file in work.rglob("*")}
