@@ -4,6 +4,8 @@ WORKERS ?= 3  # of pytest: some of its tests wait for other processes
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# Set in many containers; without bytecode each of the hundreds of processes of a sweep or test compiles all libraries.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-fast check format clean
 
