@@ -26,7 +26,7 @@ COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)
 STROKES: tuple[LineStyleType, ...] = ("-", "--", ":")
 LINES = tuple((colour, stroke) for stroke, colour in product(STROKES, COLOURS))
 GREY = "#767676"
-FAST = 1  # of zlib's levels: lines and text take a third more bytes, and a third of the time
+FAST = 1  # of zlib's levels: an eighth more bytes than by default, in three fifths of the time
 
 STYLE: dict[RcKeyType, Any] = {
     "figure.dpi": 100,
