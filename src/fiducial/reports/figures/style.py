@@ -109,7 +109,8 @@ def save(figure: Figure, path: Path) -> None:
             layout.execute(figure)  # savefig would draw the whole figure once more for it
             figure.set_layout_engine("none")
         kind = path.suffix.removeprefix(".")
-        figure.savefig(partial, format=kind, pil_kwargs={"compress_level": FAST} if kind == "png" else None)
+        packing: dict[str, Any] = {"pil_kwargs": {"compress_level": FAST}} if kind == "png" else {}
+        figure.savefig(partial, format=kind, **packing)
     partial.replace(path)
 
 
