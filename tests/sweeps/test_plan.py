@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
 
+from fiducial.config import compose
 from fiducial.errors import InputError
 from fiducial.runs import folder
 from fiducial.sweeps.plan import Plan
@@ -30,6 +32,16 @@ def test_the_same_jobs_are_the_same_sweep_whatever_their_order_and_launcher(tmp_
     first = plan(tmp_path, "seed=0,1", "optimizer.lr=0.1,0.01")
     assert plan(tmp_path, "optimizer.lr=0.01,0.1", "seed=1,0", "launcher.at_once=1").out == first.out
     assert plan(tmp_path, "seed=0,1,2", "optimizer.lr=0.1,0.01").out != first.out
+
+
+def test_a_job_takes_along_what_its_overrides_would_give(tmp_path: Path) -> None:
+    for study in ([], ["study=mine"]):
+        for spec in plan(tmp_path, "optimizer.lr=0.1,0.01", *study).specs():
+            assert spec.composed is not None
+            taken, again = pickle.loads(pickle.dumps(spec.composed)), compose(spec.overrides)
+            assert taken.overrides == again.overrides == spec.overrides
+            assert taken.resolved() == again.resolved()
+            assert taken.identity() == again.identity()
 
 
 def test_only_what_is_missing_is_to_be_run(tmp_path: Path) -> None:

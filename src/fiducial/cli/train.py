@@ -91,6 +91,10 @@ def _sweep(args: argparse.Namespace) -> int:
 
     if search := find(args.overrides, args.config_dir):
         return _search(search, args)
+    if not args.plan:
+        from fiducial.sweeps.head_start import head_start
+
+        head_start(args.overrides, args.config_dir)
     plan = Plan.of(args.overrides, args.config_dir)
     for job in plan.jobs:
         _check_resume(job.composed)

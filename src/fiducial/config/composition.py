@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from fiducial.config.component import check_components
 from fiducial.config.contract import check_fit
 from fiducial.config.location import ROOT, Groups, conf_dir
 from fiducial.config.overrides import ROOTS, prepare
-from fiducial.config.scalars import settings
+from fiducial.config.scalars import described, settings
 from fiducial.config.schema import GROUPS, SWEEP_GROUPS, RunConfig
 from fiducial.config.wrapped import WRAPPED, tell
 from fiducial.errors import InputError, nearest
@@ -54,25 +54,25 @@ class Composed:
 
     def resolved(self) -> dict[str, Any]:
         """Return the configuration as plain containers, interpolations replaced by their values."""
-        return _resolved(self.cfg)
+        return described(self.cfg)
 
     def settings(self) -> dict[str, Any]:
         """Return the scalar settings by dotted key."""
         return settings(self.cfg)
+
+    def of_study(self, study: str) -> Composed:
+        """Return the same configuration, told on the command line which study it belongs to."""
+        cfg = self.cfg.copy()
+        cfg.study = study
+        return replace(self, cfg=cfg, overrides=(*self.overrides, f"study={study}"))
 
     def identity(self) -> str:
         """Return the hash of all settings that can change a result: the same data may lie elsewhere."""
         cfg = self.cfg.copy()
         for key in PLACES:
             cfg[key] = f"<{key}>"
-        relevant = {key: value for key, value in _resolved(cfg).items() if key not in WITHOUT_EFFECT}
+        relevant = {key: value for key, value in described(cfg).items() if key not in WITHOUT_EFFECT}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
-
-
-def _resolved(cfg: DictConfig) -> dict[str, Any]:
-    content = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(content, dict)
-    return {str(key): value for key, value in content.items()}
 
 
 def compose(overrides: Sequence[str], config_dir: str | None = None) -> Composed:

@@ -26,6 +26,13 @@ def _scalars(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
+def described(node: DictConfig) -> dict[str, Any]:
+    """Return a node as plain containers, interpolations replaced by their values."""
+    content = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
 def targets(node: Any) -> Iterator[str]:
     """Yield the dotted names of all classes that a configuration names."""
     if isinstance(node, DictConfig):

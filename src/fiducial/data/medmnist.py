@@ -89,15 +89,25 @@ class MedMNIST(Source):
         verify(path, self.facts.md5[self.size], cache=self.cache)
         return path
 
-    def _find(self) -> Path:
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether the file is there, and small enough to be held in memory."""
+        return any(path.is_file() for path in self._places) and self._num_bytes <= LARGE
+
+    @property
+    def _places(self) -> tuple[Path, Path]:
         name = file_name(self.name, self.size)
-        wanted = self.folder / "medmnist" / name
-        for path in (wanted, self.folder / name):
+        return self.folder / "medmnist" / name, self.folder / name
+
+    def _find(self) -> Path:
+        for path in self._places:
             if path.is_file():
                 return path
+        wanted, other = self._places
+        name = wanted.name
         url = f"{RECORD}/{name}?download=1"
         if not self.download:
-            raise InputError(f"{wanted}: no such file, nor {self.folder / name}; it is offered at {url}")
+            raise InputError(f"{wanted}: no such file, nor {other}; it is offered at {url}")
         return fetch(url, wanted, md5=self.facts.md5[self.size])
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # Part of the fingerprint: it goes up whenever the same options give other pixels.
 GENERATOR = 1
 IN_MEMORY = 1 << 30  # bytes above which images are made one at a time
+AT_HAND = 1 << 24  # bytes that are made in some ten seconds
 MAX_CLASSES = 10
 
 
@@ -197,14 +199,22 @@ class Phantom(Source):
         """Return all images, `(cases, channels, *spatial)` uint8; None for sequences and for large sets."""
         return self._array
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether there are few enough."""
+        return not self.sequence and math.prod(self._shape) <= AT_HAND
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return (self.num_subjects * self.images_per_subject, self.channels, *self.size)
+
     @cached_property
     def _array(self) -> NDArray[np.uint8] | None:
         import numpy as np
 
-        shape = (len(self.cases), self.channels, *self.size)
-        if self.sequence or np.prod(shape, dtype=np.int64) > IN_MEMORY:
+        if self.sequence or math.prod(self._shape) > IN_MEMORY:
             return None
-        array = np.empty(shape, dtype=np.uint8)
+        array = np.empty(self._shape, dtype=np.uint8)
         for index in range(len(array)):
             array[index] = self._make(index)
         return array

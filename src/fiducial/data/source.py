@@ -151,6 +151,11 @@ class Source(ABC):
         """
         return None
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether all images can soon be in memory, without a download: a sweep then reads them once for all jobs."""
+        return False
+
     @abstractmethod
     def fingerprint(self) -> Mapping[str, str]:
         """Return facts that identify the content: at least `sha256`, a hash that changes when any case does."""

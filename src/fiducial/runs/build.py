@@ -14,7 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from fiducial.checkpoints import AtomicCheckpointIO, Checkpoints
+from fiducial.config.scalars import described
 from fiducial.data.balance import class_counts
+from fiducial.data.kept import kept
 from fiducial.data.module import DataModule
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware, build_trainer
@@ -69,8 +71,10 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
 
 def build_data(cfg: DictConfig) -> DataModule:
     """Return the data module; its table of cases is read and checked."""
-    batch_size = {"batch_size": "full"} if _contract(cfg.optimizer).get("full_batch") else {}
-    data = component(cfg.data, seed=cfg.seed, augment=component(cfg.augment), **batch_size)
+    known: dict[str, Any] = {"batch_size": "full"} if _contract(cfg.optimizer).get("full_batch") else {}
+    if source := kept(described(cfg.data.source)):
+        known["source"] = source
+    data = component(cfg.data, seed=cfg.seed, augment=component(cfg.augment), **known)
     assert isinstance(data, DataModule)
     data.prepare_data()
     return data

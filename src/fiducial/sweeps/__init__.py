@@ -5,7 +5,8 @@ axes       what differs between the runs of a sweep, and which runs are repetiti
 ledger     which runs there are already
 plan       what would be run, and how long it would take
 worker     what a process of a sweep does
-warm       everything that a run imports
+warm       everything that a run imports, and images that all runs read
+head_start the warm process, begun before everything is composed
 pool       processes forked from a warm one, each with one job
 launcher   the pool as a Hydra launcher
 board      the live table

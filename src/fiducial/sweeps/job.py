@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from fiducial.config import Composed
 
 State = Literal["done", "failed", "stopped", "pruned", "elsewhere"]
 # done: it has its scores. failed: it ended with an error. stopped: Ctrl-C or SIGTERM.
@@ -36,6 +39,7 @@ class Spec:
         sweep: folder of the sweep.
         title: what tells the run from the others of its sweep.
         pruning: of a search; None for a run that always goes to its end.
+        composed: what the overrides ask for, where the sweep knows it already.
     """
 
     number: int
@@ -44,6 +48,7 @@ class Spec:
     sweep: str
     title: str
     pruning: Pruning | None = None
+    composed: Composed | None = None
 
 
 @dataclass(frozen=True)

@@ -162,9 +162,8 @@ class Plan:
     def specs(self) -> Iterator[Spec]:
         """Yield what a process needs to run each job that is to be run."""
         for job in self.to_run:
-            study = () if "study" in job.values else (f"study={self.study}",)
-            overrides = (*job.composed.overrides, *study)
-            yield Spec(job.number, overrides, self.config_dir, str(self.out), job.title)
+            composed = job.composed if "study" in job.values else job.composed.of_study(self.study)
+            yield Spec(job.number, composed.overrides, self.config_dir, str(self.out), job.title, composed=composed)
 
 
 def _study(composed: Sequence[Composed]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import multiprocessing
 import os
 import signal
@@ -16,11 +17,12 @@ from importlib import import_module
 from multiprocessing import connection, forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from fiducial.sweeps.job import Ending, Progress, Spec
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
+SOURCE = "FIDUCIAL_SOURCE"  # tells the process that jobs are forked from which cases to read
 KNOWN = ("fiducial.", "monai.", "optuna.", "torch.")  # packages whose import does nothing else
 TICK_SECONDS = 0.5
 LAST_WORDS = 3  # lines of a dead process's output that are shown
@@ -73,15 +75,21 @@ class _Worker:
     ending: Ending | None = None
 
 
-def warm_up(targets: Iterable[str] = ()) -> None:
+def warm_up(targets: Iterable[str] = (), source: Mapping[str, Any] | None = None) -> None:
     """Start the process that all jobs are forked from; it imports what they need while this one goes on.
+
+    Once started, it stays as it is.
 
     Args:
         targets: dotted names of the classes that jobs are built from; the user's own are left to each job.
+        source: describes where jobs have their cases from, if all have them from there: they are read once.
     """
     modules = sorted({target.rpartition(".")[0] for target in targets if target.startswith(KNOWN)})
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["fiducial.sweeps.warm", *modules])
+    multiprocessing.get_context("forkserver").set_forkserver_preload([*modules, "fiducial.sweeps.warm"])
+    if source is not None and source["_target_"].startswith(KNOWN):
+        os.environ[SOURCE] = json.dumps(source)
     forkserver.ensure_running()
+    os.environ.pop(SOURCE, None)
 
 
 class Pool:

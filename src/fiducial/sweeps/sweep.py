@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fiducial.config.scalars import described
 from fiducial.errors import InputError
 from fiducial.sweeps.board import Board
 from fiducial.sweeps.job import Ending, Spec
@@ -112,7 +113,7 @@ def sweep(jobs: Jobs) -> None:
     tracker: Tracker = _built(jobs.config.tracking)
     launcher = launcher_of(jobs)
     if isinstance(launcher, LocalLauncher):
-        warm_up(jobs.targets())
+        warm_up(jobs.targets(), described(jobs.config.data.source))
     board = Board.of(jobs.titles(), len(launcher.slots(len(jobs))), len(jobs))
     board.listeners.append(jobs.ended)
     resume = History.of(jobs.out / FOLDER / "journal.jsonl").run is not None

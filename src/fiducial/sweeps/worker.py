@@ -12,7 +12,8 @@ from typing import Any
 import pytorch_lightning as pl
 
 from fiducial.checkpoints import Checkpoints
-from fiducial.config import compose
+from fiducial.config import Composed, compose
+from fiducial.config.composition import register
 from fiducial.errors import InputError
 from fiducial.runs import folder
 from fiducial.runs.train import train
@@ -33,7 +34,7 @@ def execute(spec: Spec, report: Report = lambda progress: None) -> Ending:
     """
     begin = time.monotonic()
     try:
-        composed = compose(spec.overrides, spec.config_dir)
+        composed = _composed(spec)
         identity, outputs = composed.identity(), Path(composed.cfg.outputs)
         with claimed(outputs, identity):
             standing, out = Ledger(outputs).standing(identity)
@@ -50,6 +51,13 @@ def execute(spec: Spec, report: Report = lambda progress: None) -> Ending:
     except Exception as error:
         traceback.print_exception(error)
         return Ending(spec.number, "failed", message=_told(error), seconds=time.monotonic() - begin)
+
+
+def _composed(spec: Spec) -> Composed:
+    if spec.composed is None:
+        return compose(spec.overrides, spec.config_dir)
+    register()  # the resolvers that it uses; its own process has composed nothing
+    return spec.composed
 
 
 def _told(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from fiducial.reports.figures.style import BLUE, GREY, VERMILLION, Room, panels,
 
 Points = Sequence[tuple[int, float]]
 STAGES = {"train": BLUE, "val": VERMILLION}
+NUM_TICKS = 5  # along each axis, at most: a panel is small, and its ticks are most of what it costs
 PREFERRED = ("loss", "auroc", "balanced_accuracy", "accuracy", "quadratic_kappa", "lr")
 
 
@@ -39,6 +40,8 @@ def learning_curves(
     for position, metric in enumerate(chosen):
         axes = figure.add_subplot(grid[divmod(position, columns)])
         _panel(axes, metric, history, selected_epoch, objective)
+        if position == 0 and axes.get_legend_handles_labels()[0]:
+            axes.legend()  # for all: colours mean the same in each panel, and a legend costs as much as the rest of it
     return figure
 
 
@@ -59,14 +62,14 @@ def _panel(axes: Axes, metric: str, history: Mapping[str, Points], selected_epoc
         _mark_selected(axes, metric, history, selected_epoch)
     axes.set_title(_title(metric, objective))
     axes.set_xlabel("epoch (first is 0)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(MaxNLocator(NUM_TICKS, integer=True, min_n_ticks=1))
     if metric == "lr":
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    elif axes.get_legend_handles_labels()[0]:
-        axes.legend()
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(NUM_TICKS))
 
 
 def _line(axes: Axes, points: Points, colour: str, label: str | None) -> None:

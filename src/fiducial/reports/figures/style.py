@@ -26,6 +26,7 @@ COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)
 STROKES: tuple[LineStyleType, ...] = ("-", "--", ":")
 LINES = tuple((colour, stroke) for stroke, colour in product(STROKES, COLOURS))
 GREY = "#767676"
+FAST = 1  # of zlib's levels: an eighth more bytes than by default, in three fifths of the time
 
 STYLE: dict[RcKeyType, Any] = {
     "figure.dpi": 100,
@@ -107,7 +108,9 @@ def save(figure: Figure, path: Path) -> None:
         if layout := figure.get_layout_engine():
             layout.execute(figure)  # savefig would draw the whole figure once more for it
             figure.set_layout_engine("none")
-        figure.savefig(partial, format=path.suffix.removeprefix("."))
+        kind = path.suffix.removeprefix(".")
+        packing: dict[str, Any] = {"pil_kwargs": {"compress_level": FAST}} if kind == "png" else {}
+        figure.savefig(partial, format=kind, **packing)
     partial.replace(path)
 
 
