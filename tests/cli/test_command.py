@@ -164,3 +164,9 @@ def test_unknown_flag_ends_with_2(fiducial: Any) -> None:
 def test_current_folder_hides_no_installed_module(tmp_path: Path, fiducial: Any) -> None:
     (tmp_path / "yaml.py").write_text("raise RuntimeError('a file of the user hides an installed package')\n")
     assert fiducial("train", "--cfg", "job").code == 0
+
+
+def test_evaluate_needs_a_run_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, message = say(capsys, "evaluate")
+    assert code == 2
+    assert message.splitlines()[-1] == "fiducial evaluate: error: the following arguments are required: run"

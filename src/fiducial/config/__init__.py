@@ -8,6 +8,7 @@
     signature     the arguments that a class takes
     contract      which options fit each other
     composition   overrides in, one complete and checked configuration out
+    change        which overrides of a run still hold where other options are named
     scalars       a configuration as a flat table of settings
 
 Nothing in this package imports torch.

@@ -27,7 +27,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fiducial.config import Composed, compose, settings
+from fiducial.config import Composed, Groups, compose, settings
+from fiducial.config.change import carried_over
 from fiducial.errors import InputError
 from fiducial.tracking.liveness import write_whole
 
@@ -116,10 +117,19 @@ def config(out: Path) -> DictConfig:
 
 
 def changed(out: Path, overrides: Sequence[str], config_dir: str | None = None) -> DictConfig:
-    """Return a run's configuration with some of its settings changed; without overrides, as it is."""
+    """Return a run's configuration with some of its settings changed; without overrides, as it is.
+
+    What the run, or its preset, set of an option in whose place another is named is left out, and said.
+    """
     if not overrides:
         return config(out)
-    return compose([*record(out).overrides, *overrides], config_dir).cfg
+    known, cfg = record(out), OmegaConf.to_container(config(out))
+    assert isinstance(cfg, dict)
+    settings_of_run = {str(key): value for key, value in cfg.items()}
+    lines, dropped = carried_over(known.overrides, overrides, settings_of_run, known.choices, Groups.find(config_dir))
+    if dropped:
+        print(f"left out, being for the option that was replaced: {', '.join(dropped)}")
+    return compose(lines, config_dir).cfg
 
 
 def of_evaluation(out: Path) -> Path:
