@@ -33,6 +33,19 @@ FILLED = {
     "optimizer": ("params",),
     "scheduler": ("optimizer",),
 }
+# Arguments of the trainer that other keys decide: given beside these they would win, and nothing would say so.
+DECIDED = {
+    "max_epochs": "epochs=…",
+    "default_root_dir": "outputs=…",
+    "logger": "tracking=…",
+    "callbacks": "the run itself (patience=…, select=…)",
+    "enable_checkpointing": "the run itself (select=…)",
+    "plugins": "hardware=…",
+    "accumulate_grad_batches": "hardware.accumulate=…",
+    "gradient_clip_val": "hardware.clip_norm=…",
+    **{name: f"hardware.{name}=…" for name in ("accelerator", "devices", "num_nodes", "strategy", "precision")},
+    **{name: f"hardware.{name}=…" for name in ("sync_batchnorm", "deterministic")},
+}
 
 
 @dataclass
