@@ -23,8 +23,9 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationE
 from fiducial.config.component import check_components
 from fiducial.config.contract import check_fit
 from fiducial.config.defaults import implied, without
+from fiducial.config.limits import check_values
 from fiducial.config.location import ROOT, Groups, conf_dir
-from fiducial.config.overrides import ROOTS, prepare
+from fiducial.config.overrides import ROOTS, prepare, quoted
 from fiducial.config.scalars import settings
 from fiducial.config.schema import GROUPS, PRESETS, SWEEP_GROUPS, RunConfig
 from fiducial.config.wrapped import WRAPPED, tell
@@ -87,7 +88,7 @@ def compose(overrides: Sequence[str], config_dir: str | None = None) -> Composed
     Raises:
         InputError: a group, option or key is unknown, a value has the wrong type, or options do not fit.
     """
-    groups = Groups.find(config_dir)
+    groups, overrides = Groups.find(config_dir), [quoted(line) for line in overrides]
     with translated_errors(), hydra_session(groups) as hydra:
         cfg = hydra.compose_config(
             config_name=ROOT,
@@ -115,6 +116,7 @@ def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups) -> Compo
         cfg.study = cfg.study or choices.get("experiment") or choices["data"]
         cfg.outputs = str(Path(cfg.outputs).expanduser().resolve())
         check_fit(cfg, {**choices, **inner}, groups)
+        check_values(cfg)
         _check_run(cfg)
         sweep = OmegaConf.masked_copy(cfg, list(SWEEP_GROUPS))
         cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in SWEEP_GROUPS])
