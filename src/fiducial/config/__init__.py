@@ -6,6 +6,7 @@
     definition    where a dotted name is defined, found in source files without importing them
     annotation    whether a value fits an annotation
     signature     the arguments that a class takes
+    limits        which values no run can use
     defaults      which values say what a class does anyway
     contract      which options fit each other
     composition   overrides in, one complete and checked configuration out
