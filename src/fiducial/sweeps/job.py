@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from typing import Literal
+
+from fiducial.errors import InputError
 
 State = Literal["done", "failed", "stopped", "pruned", "elsewhere"]
 # done: it has its scores. failed: it ended with an error. stopped: Ctrl-C or SIGTERM.
@@ -86,6 +89,11 @@ class Ending:
     message: str = ""
     seconds: float = 0.0
     objective: float | None = None
+
+
+def told(error: BaseException) -> str:
+    """Return what is said of an error that ended a job."""
+    return str(error) if isinstance(error, InputError) else traceback.format_exception_only(error)[-1].strip()
 
 
 @dataclass(frozen=True)
