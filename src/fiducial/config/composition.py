@@ -112,7 +112,7 @@ def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups) -> Compo
         check_components(cfg, choices, groups)
         source = _source(cfg, choices)
         cfg.data.spec = source.spec.as_config()
-        cfg.name = cfg.name or f"{choices['data']}-{choices['model']}"
+        cfg.name = cfg.name or "-".join(filter(None, (choices["data"], source.part, choices["model"])))
         cfg.study = cfg.study or choices.get("experiment") or choices["data"]
         cfg.outputs = str(Path(cfg.outputs).expanduser().resolve())
         check_fit(cfg, {**choices, **inner}, groups)

@@ -53,7 +53,7 @@ class RunConfig:
     """One run: its own facts, and one option of each group.
 
     Attributes:
-        name: what the run is called in the tracking UI; by default `<data>-<model>`.
+        name: what the run is called in the tracking UI; by default `<data>-<model>`, with the task of a decathlon.
         study: experiment in the tracking UI that the run belongs to; by default the preset's or data set's name.
         seed: every random draw of the run follows from it.
         epochs: passes over the training split.
