@@ -15,6 +15,7 @@ process-1.log     what process 1, 2, … of a data-parallel run printed, if it f
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -67,19 +68,34 @@ def create(composed: Composed, identity: str, *, title: str = "", sweep: Path | 
         sweep: folder of the sweep that it belongs to.
 
     Raises:
-        InputError: a launcher's job has a run already.
+        InputError: a launcher's job has a run already, or the folder of all runs cannot be written.
     """
     cfg = composed.cfg
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     out: Path = Path(cfg.outputs) / "runs" / cfg.name / (_job() or f"{now}-{secrets.token_hex(3)}")
     if out.exists():
         raise InputError(f"{out} is there already: go on with it by resume={out}, or give torchrun another --rdzv-id")
+    check_writable(Path(cfg.outputs))
     out.mkdir(parents=True)
     (out / CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(composed.resolved())))
     parent = os.path.relpath(sweep, out) if sweep else ""
     record = Record(identity, composed.choices, composed.overrides, settings(composed.cfg), title, parent)
     write_whole(out / RECORD, json.dumps(asdict(record), indent=1))
     return out
+
+
+def check_writable(outputs: Path) -> None:
+    """Make the folder of all runs if it is missing.
+
+    Raises:
+        InputError: it cannot be made or written.
+    """
+    try:
+        outputs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"outputs={outputs}: cannot be written ({error.strerror})") from error
+    if not os.access(outputs, os.W_OK | os.X_OK):
+        raise InputError(f"outputs={outputs}: cannot be written ({os.strerror(errno.EACCES)})")
 
 
 def of_job(parent: Path, patience_seconds: float = 300) -> Path:
