@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -21,8 +21,12 @@ from torch import nn
 
 from fiducial.errors import InputError, nearest
 
-ACCELERATORS = ("auto", "cpu", "gpu", "mps")
-STRATEGIES = ("auto", "ddp", "fsdp")
+Accelerator = Literal["auto", "cpu", "gpu", "mps"]
+Together = Literal["auto", "ddp", "fsdp"]
+Bits = Literal[
+    "32-true", "64-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed", "16", "32", "64", "bf16", 16, 32, 64
+]
+Precision = Literal["fastest", "transformer-engine", "transformer-engine-float16"] | Bits
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's mallopt(3)
 
 
@@ -53,11 +57,11 @@ class Hardware:
         keep_memory: let glibc keep freed memory, so that large tensors need not be mapped anew at every step.
     """
 
-    accelerator: str = "auto"
+    accelerator: Accelerator = "auto"
     devices: int | Literal["auto"] = 1
     num_nodes: int = 1
-    strategy: str = "auto"
-    precision: Any = "32-true"
+    strategy: Together = "auto"
+    precision: Precision = "32-true"
     channels_last: bool = False
     compile: bool = False
     threads: int | None = None
@@ -70,8 +74,8 @@ class Hardware:
 
     def __post_init__(self) -> None:
         for name, value, options in (
-            ("accelerator", self.accelerator, ACCELERATORS),
-            ("strategy", self.strategy, STRATEGIES),
+            ("accelerator", self.accelerator, get_args(Accelerator)),
+            ("strategy", self.strategy, get_args(Together)),
         ):
             if value not in options:
                 raise InputError(

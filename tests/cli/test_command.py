@@ -164,3 +164,27 @@ def test_unknown_flag_ends_with_2(fiducial: Any) -> None:
 def test_current_folder_hides_no_installed_module(tmp_path: Path, fiducial: Any) -> None:
     (tmp_path / "yaml.py").write_text("raise RuntimeError('a file of the user hides an installed package')\n")
     assert fiducial("train", "--cfg", "job").code == 0
+
+
+def test_evaluate_needs_a_run_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, message = say(capsys, "evaluate")
+    assert code == 2
+    assert message.splitlines()[-1] == "fiducial evaluate: error: the following arguments are required: run"
+
+
+@pytest.mark.parametrize("verb", [("train",), ("train", "-m", "seed=0,1")])
+def test_outputs_that_cannot_be_written(verb: tuple[str, ...], tmp_path: Path, fiducial: Any) -> None:
+    (tmp_path / "file").touch()
+    answer = fiducial(*verb, f"outputs={tmp_path}/file/inside")
+    assert answer.code == 1
+    assert answer.message == f"fiducial: outputs={tmp_path}/file/inside: cannot be written (Not a directory)\n"
+
+
+def test_doctor_says_that_a_folder_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    missing = tmp_path / "nope"
+    _, output, _ = say(capsys, "doctor", "--outputs", str(missing))
+    assert f"warning outputs             {missing} is not there" in output
+    assert not missing.exists()
+    (tmp_path / "file").touch()
+    code, output, _ = say(capsys, "doctor", "--outputs", str(tmp_path / "file"))
+    assert (code, "is no folder" in output) == (1, True)

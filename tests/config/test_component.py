@@ -32,7 +32,10 @@ from fiducial.errors import InputError
             ["data.source.target=binry"],
             "expects binary, multiclass, multilabel or ordinal, got 'binry'; did you mean b",
         ),
-        (["trainer.max_epochs=abc"], "trainer.max_epochs: Trainer (pytorch_lightning) expects int or null, got 'abc'"),
+        (["trainer.max_steps=abc"], "trainer.max_steps: Trainer (pytorch_lightning) expects int, got 'abc'"),
+        (["trainer.max_epochs=1"], "trainer.max_epochs is no setting: epochs=… decides it"),
+        (["trainer.precision=64"], "trainer.precision is no setting: hardware.precision=… decides it"),
+        (["trainer.callbacks=[]"], "trainer.callbacks is no setting"),
         (
             ["optimizer._target_=torch.optim.Adan"],
             "optimizer._target_=torch.optim.Adan: torch.optim has no Adan; did you",
@@ -58,7 +61,7 @@ def test_refusals(overrides: list[str], message: str) -> None:
         ("optimizer.lr=${seed}", "optimizer.lr", 0),
         ("loss.weight=balanced", "loss.weight", "balanced"),
         ("data.batch_size=full", "data.batch_size", "full"),
-        ("trainer.gradient_clip_val=null", "trainer.gradient_clip_val", None),
+        ("trainer.max_time=null", "trainer.max_time", None),
         ("hardware.devices=auto", "hardware.devices", "auto"),
     ],
 )

@@ -235,3 +235,10 @@ def test_how_runs_are_started_is_no_part_of_a_run() -> None:
     assert "launcher" not in started.cfg
     assert started.sweep.launcher.at_once == 3
     assert started.sweep.search.trials == 7
+
+
+def test_a_run_is_called_by_its_data_their_part_and_its_model() -> None:
+    assert compose(["data=breastmnist"]).cfg.name == "breastmnist-plain_cnn"
+    decathlon = ["data=decathlon", "data.source.task=Task04_Hippocampus"]
+    assert compose(decathlon).cfg.name == "decathlon-Task04_Hippocampus-unet"
+    assert compose([*decathlon, "name=own"]).cfg.name == "own"

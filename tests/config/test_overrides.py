@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from fiducial.config import Groups
 from fiducial.config.overrides import jobs, prepare
@@ -27,7 +30,13 @@ def test_keys_inside_components_may_be_new() -> None:
         ("model=[lenet,resnet18]", "there is no such option"),
         ("~model", "~model: a run needs an option of each group (options of model: "),
         ("data", "expected group=option or key=value, got 'data'"),
-        ("data.source.size=[28", "expected group=option or key=value, got 'data.source.size=[28'"),
+        (
+            "data.source.size=[28",
+            "expected group=option or key=value, got 'data.source.size=[28': the bracket [ is not",
+        ),
+        ("data.source.size=28]", "the bracket ] closes nothing"),
+        ("name='a", "the quote ' is not closed"),
+        ("data.source.path=a(1)ä.csv", "'(' is not taken as it stands. A text with such letters"),
         ("hydra.run.dir=x", "its own settings have no effect"),
         ("hydra/launcher=x", "its own settings have no effect"),
         ("seed=0,1", "seed=0,1 gives values for several runs: add -m"),
@@ -43,6 +52,34 @@ def test_refusals(line: str, message: str) -> None:
 @pytest.mark.parametrize("line", ["experiment=null", "~experiment", "debug=null", "resume=null"])
 def test_nothing_can_be_picked_where_nothing_is_needed(line: str) -> None:
     assert prepare([line], Groups.find()) == [line]
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("name=dät", "dät"),
+        ("name=a b;c", "a b;c"),
+        ("name=it´s", "it´s"),
+        ("name='a,b'", "a,b"),
+        ("data.source.size=[28,28]", [28, 28]),
+        ("seed=3", 3),
+        ("data_dir=${oc.env:HOME}", "${oc.env:HOME}"),
+    ],
+)
+def test_letters_that_the_grammar_lacks_are_quoted(line: str, value: object) -> None:
+    (found,) = prepare([line], Groups.find())
+    assert OverridesParser.create().parse_override(found.lstrip("+")).value() == value
+
+
+def test_the_name_of_a_file_is_one_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["a,b.csv", "c (1).csv", "d=e.csv", "f's.csv"]
+    for name in names:
+        (tmp_path / name).touch()
+        (found,) = prepare([f"data.source.path={name}"], Groups.find())
+        assert OverridesParser.create().parse_override(found.lstrip("+")).value() == name
+        assert len(jobs([f"data.source.path={name}"], Groups.find())) == 1
+    assert len(jobs(["data.source.path=a,c.csv"], Groups.find())) == 2
 
 
 def test_jobs_are_all_combinations() -> None:

@@ -104,7 +104,7 @@ def test_everything_runs_on_the_gpu(
 
 def test_agrees_with_the_cpu(train: Train, weights: Weights, points: Points) -> None:
     """In full precision the two devices differ by rounding alone."""
-    exact = ("trainer.max_epochs=4", "model.norm=batch", "hardware.channels_last=false")
+    exact = ("epochs=4", "model.norm=batch", "hardware.channels_last=false")
     torch.backends.cudnn.allow_tf32 = False
     try:
         cpu, gpu = train(*exact, outputs="cpu"), train(*exact, "hardware=gpu", outputs="gpu")

@@ -51,6 +51,18 @@ def test_a_line_says_how_each_job_began_and_ended() -> None:
     assert lines[3] == "[1] failed    seed=1  0:00: no [memory] left"
 
 
+def test_a_line_says_nothing_twice() -> None:
+    made = board(2)
+    made.started(spec(0))
+    made.ended(Ending(0, "stopped", message="stopped"))
+    made.with_reasons = False
+    made.started(spec(1))
+    made.ended(Ending(1, "failed", message="no memory left"))
+    lines = said(made).splitlines()
+    assert lines[1] == "[0] stopped   seed=0  0:00"
+    assert lines[3] == "[1] failed    seed=1  0:00"
+
+
 def test_the_time_left_is_that_of_runs_to_come_divided_by_what_runs_at_once(clock: Clock) -> None:
     made = board(6)
     assert made.left() is None

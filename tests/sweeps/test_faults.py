@@ -126,8 +126,9 @@ def test_killed_and_interrupted_sweeps_go_on_and_lose_nothing(tmp_path: Path) ->
         pass
     time.sleep(1)
     stopped.send_signal(signal.SIGINT)
-    stopped.communicate(timeout=300)
+    rest = stopped.communicate(timeout=300)[0]
     assert stopped.returncode == 130
+    assert re.search(r"of \d runs are left: \d interrupted, \d not begun; the same command goes on", rest)
     assert not alive(runs)
     told = statuses(tmp_path)
     assert told["3 seeds"] == "KILLED"

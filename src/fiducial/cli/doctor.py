@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line a finding; return 1 if there is an error among them."""
-    from fiducial.tracking.store import Finding, health
+    from fiducial.tracking.store import health
     from fiducial.tracking.tracker import Tracker
 
     outputs = Path(args.outputs).expanduser().resolve()
@@ -30,13 +31,26 @@ def run(args: argparse.Namespace) -> int:
     assert tracker.uri is not None
     findings = [
         *_environment(),
-        Finding("ok", "outputs", str(outputs)),
+        _folder(outputs),
         *_settle(outputs, tracker),
         *health(tracker.uri),
     ]
     for finding in findings:
         print(f"{finding.level:<8}{finding.subject:<20}{finding.message}")
     return int(any(finding.level == "error" for finding in findings))
+
+
+def _folder(outputs: Path) -> Finding:
+    """Examine the folder of runs, and leave it as it is."""
+    from fiducial.tracking.store import Finding
+
+    if outputs.is_dir():
+        if os.access(outputs, os.W_OK | os.X_OK):
+            return Finding("ok", "outputs", str(outputs))
+        return Finding("error", "outputs", f"{outputs} cannot be written")
+    if outputs.exists():
+        return Finding("error", "outputs", f"{outputs} is no folder")
+    return Finding("warning", "outputs", f"{outputs} is not there; the first run with outputs={outputs} makes it")
 
 
 def _environment() -> list[Finding]:

@@ -18,7 +18,8 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("run", help="folder, last part of the folder, or id of a run")
-    parser.add_argument("overrides", nargs="*", help="changes of the run's configuration, such as data=…")
+    changes = "changes of the run's configuration, such as data=…"
+    parser.add_argument("overrides", nargs="*", default=[], help=changes)  # without a default argparse wants some
     parser.add_argument("--split", choices=["train", "val", "test"], default="test")
     every = "score every choice of channels, the others being taken for missing: a table, and its picture"
     parser.add_argument("--modalities", action="store_true", help=every)

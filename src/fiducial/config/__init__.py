@@ -6,8 +6,11 @@
     definition    where a dotted name is defined, found in source files without importing them
     annotation    whether a value fits an annotation
     signature     the arguments that a class takes
+    limits        which values no run can use
+    defaults      which values say what a class does anyway
     contract      which options fit each other
     composition   overrides in, one complete and checked configuration out
+    change        which overrides of a run still hold where other options are named
     scalars       a configuration as a flat table of settings
 
 Nothing in this package imports torch.

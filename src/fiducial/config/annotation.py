@@ -57,10 +57,12 @@ class Annotation:
                 names.append(str(node.value))
             elif isinstance(node, ast.Name) and node.id == "bool":
                 names += ["true", "false"]
+            elif isinstance(node, ast.Subscript) and _last(node.value) in LISTS:
+                names += Annotation(self.module, node.slice).choices
         return names
 
     def __str__(self) -> str:
-        *names, last = dict.fromkeys(_text(alternative) for alternative in self._alternatives())
+        *names, last = dict.fromkeys(self._text(alternative) for alternative in self._alternatives())
         return f"{', '.join(names)} or {last}" if names else last
 
     def _alternatives(self) -> list[ast.expr]:
@@ -79,6 +81,11 @@ class Annotation:
         if isinstance(node, ast.Subscript) and _last(node.value) in (*LISTS, "tuple", "Tuple"):
             return isinstance(value, list) and self._items_match(node, value)
         return True
+
+    def _text(self, node: ast.expr) -> str:
+        if isinstance(node, ast.Subscript) and _last(node.value) in LISTS:
+            return f"a list of {Annotation(self.module, node.slice)}"
+        return _text(node)
 
     def _items_match(self, node: ast.Subscript, values: list[Any]) -> bool:
         kinds = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
@@ -131,6 +138,4 @@ def _last(node: ast.expr) -> str:
 def _text(node: ast.expr) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value)
-    if isinstance(node, ast.Subscript) and _last(node.value) in LISTS:
-        return f"a list of {ast.unparse(node.slice)}"
     return "null" if _last(node) == "None" else ast.unparse(node)

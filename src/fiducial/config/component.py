@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fiducial.config.definition import check_exists
 from fiducial.config.location import Groups
-from fiducial.config.schema import FILLED, PRESETS, TRAINER
+from fiducial.config.schema import DECIDED, FILLED, PRESETS, TRAINER
 from fiducial.config.signature import Signature, signature
 from fiducial.errors import InputError, nearest
 
@@ -83,7 +83,14 @@ def check_components(cfg: DictConfig, choices: Mapping[str, str], groups: Groups
         for component in _components(group, node, option, FILLED.get(group, ())):
             _check(component, presets)
     if cfg.trainer:
+        _check_undecided(cfg.trainer)
         _check(Component("trainer", cfg.trainer, TRAINER, "pytorch_lightning"), presets)
+
+
+def _check_undecided(trainer: DictConfig) -> None:
+    for key in map(str, trainer):
+        if key in DECIDED:
+            raise InputError(f"trainer.{key} is no setting: {DECIDED[key]} decides it")
 
 
 def _components(path: str, node: DictConfig, option: str, filled: tuple[str, ...] = ()) -> Iterator[Component]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +22,12 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationE
 
 from fiducial.config.component import check_components
 from fiducial.config.contract import check_fit
+from fiducial.config.defaults import implied, without
+from fiducial.config.limits import check_values
 from fiducial.config.location import ROOT, Groups, conf_dir
-from fiducial.config.overrides import ROOTS, prepare
+from fiducial.config.overrides import ROOTS, prepare, quoted
 from fiducial.config.scalars import described, settings
-from fiducial.config.schema import GROUPS, SWEEP_GROUPS, RunConfig
+from fiducial.config.schema import GROUPS, PRESETS, SWEEP_GROUPS, RunConfig
 from fiducial.config.wrapped import WRAPPED, tell
 from fiducial.errors import InputError, nearest
 
@@ -44,6 +46,7 @@ class Composed:
         overrides: what was given on the command line about the run itself.
         sweep: how several runs would be started: the groups `launcher` and `search`.
         sweep_choices: the options picked in these.
+        implied: keys that were given and say what their class does anyway.
     """
 
     cfg: DictConfig
@@ -51,6 +54,7 @@ class Composed:
     overrides: tuple[str, ...]
     sweep: DictConfig
     sweep_choices: dict[str, str]
+    implied: tuple[str, ...] = ()
 
     def resolved(self) -> dict[str, Any]:
         """Return the configuration as plain containers, interpolations replaced by their values."""
@@ -67,12 +71,15 @@ class Composed:
         return replace(self, cfg=cfg, overrides=(*self.overrides, f"study={study}"))
 
     def identity(self) -> str:
-        """Return the hash of all settings that can change a result: the same data may lie elsewhere."""
+        """Return the hash of all settings that can change a result.
+
+        The same data may lie elsewhere, and a value may be given or be the default of its class.
+        """
         cfg = self.cfg.copy()
         for key in PLACES:
             cfg[key] = f"<{key}>"
         relevant = {key: value for key, value in described(cfg).items() if key not in WITHOUT_EFFECT}
-        return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(without(relevant, self.implied), sort_keys=True).encode()).hexdigest()
 
 
 def compose(overrides: Sequence[str], config_dir: str | None = None) -> Composed:
@@ -81,7 +88,7 @@ def compose(overrides: Sequence[str], config_dir: str | None = None) -> Composed
     Raises:
         InputError: a group, option or key is unknown, a value has the wrong type, or options do not fit.
     """
-    groups = Groups.find(config_dir)
+    groups, overrides = Groups.find(config_dir), [quoted(line) for line in overrides]
     with translated_errors(), hydra_session(groups) as hydra:
         cfg = hydra.compose_config(
             config_name=ROOT,
@@ -105,19 +112,32 @@ def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups) -> Compo
         check_components(cfg, choices, groups)
         source = _source(cfg, choices)
         cfg.data.spec = source.spec.as_config()
-        cfg.name = cfg.name or f"{choices['data']}-{choices['model']}"
+        cfg.name = cfg.name or "-".join(filter(None, (choices["data"], source.part, choices["model"])))
         cfg.study = cfg.study or choices.get("experiment") or choices["data"]
         cfg.outputs = str(Path(cfg.outputs).expanduser().resolve())
         check_fit(cfg, {**choices, **inner}, groups)
+        check_values(cfg)
         _check_run(cfg)
         sweep = OmegaConf.masked_copy(cfg, list(SWEEP_GROUPS))
         cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in SWEEP_GROUPS])
         sweep_choices = {group: choices.pop(group) for group in SWEEP_GROUPS if group in choices}
         own = tuple(line for line in overrides if not _of_sweep(line))
         composed = Composed(cfg, choices, own, sweep, sweep_choices)
-        composed.resolved()
+        composed = replace(composed, implied=_implied(composed, {**choices, **inner}, groups))
         _check_private(source, composed)
     return composed
+
+
+def _implied(composed: Composed, choices: Mapping[str, str], groups: Groups) -> tuple[str, ...]:
+    """Return the keys that were given, and say what their class does anyway."""
+    given = [line.lstrip("+~").partition("=")[0] for line in composed.overrides]
+    content = groups.picked({group: option for group, option in choices.items() if group in _heads(given)})
+    return tuple(implied(composed.resolved(), given, content))
+
+
+def _heads(keys: Iterable[str]) -> set[str]:
+    """Return the groups that could have set some keys: presets set those of others."""
+    return {*(key.partition(".")[0] for key in keys if "." in key), *PRESETS, WRAPPED}
 
 
 def _of_sweep(line: str) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fiducial
-from fiducial.config.schema import GROUPS
+from fiducial.config.schema import GROUPS, PRESETS
 from fiducial.errors import InputError
 
 ROOT = "config"  # the file that names one option of each group
@@ -71,6 +72,16 @@ class Groups:
             if isinstance(base, str) and base != "_self_":
                 content = _merged(content, self.content(group, base))
         return _merged(content, own)
+
+    def picked(self, choices: Mapping[str, str]) -> dict[str, Any]:
+        """Return what the files of some options say, each where it belongs: presets at the root."""
+        found: dict[str, Any] = {}
+        for place, option in choices.items():
+            content = self.content(place.partition(".")[0], option)
+            for part in () if place in PRESETS else reversed(place.split(".")):
+                content = {part: content}
+            found = _merged(found, content)
+        return found
 
     def picks(self, group: str, option: str) -> dict[str, str]:
         """Return the options of other groups that an option's file picks."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,6 +17,8 @@ from fiducial.config.schema import GROUPS, PRESETS, RunConfig
 from fiducial.config.wrapped import WRAPPED, wraps
 from fiducial.errors import InputError, nearest
 
+SIMPLE = re.compile(r"[\w./:+-]*", re.ASCII)
+SPECIAL = "()[]{}'\"$,="  # letters that mean something in Hydra's grammar
 ROOTS = (*RunConfig.__dataclass_fields__, *PRESETS)
 
 
@@ -41,16 +45,74 @@ def jobs(lines: Sequence[str], groups: Groups) -> list[list[str]]:
     return [list(job) for job in product(*values.values())]
 
 
+def quoted(line: str) -> str:
+    """Return an override with its value in quotes, where Hydra's grammar could not take it as it stands.
+
+    That is the name of a file or folder that exists, with commas, say; or a text without brackets and quotes, with
+    letters that are not ASCII, say. Any other override is returned as it is.
+    """
+    key, equals, value = line.partition("=")
+    if not equals or SIMPLE.fullmatch(value) or value[0] in "'\"" or _is_one_value(line):
+        return line
+    plain = not set(value) & set(SPECIAL)
+    if not plain and not _exists(value):
+        return line
+    inside = value.replace("'", "\\'")
+    return f"{key}='{inside}'"
+
+
+def _is_one_value(line: str) -> bool:
+    try:
+        return not OverridesParser.create().parse_override(line).is_sweep_override()
+    except HydraException:
+        return False
+
+
+def _exists(value: str) -> bool:
+    try:
+        return Path(value).expanduser().exists()
+    except (OSError, ValueError):  # too long a name, say
+        return False
+
+
 def _parse(lines: Sequence[str]) -> Iterator[Override]:
     parser = OverridesParser.create()
-    for line in lines:
+    for line in map(quoted, lines):
         try:
             yield from parser.parse_overrides([line])
         except HydraException as error:
-            raise InputError(
-                f"expected group=option or key=value, got {line!r} (a value with spaces, commas or brackets needs "
-                "quotes inside quotes: \"name='a b'\")"
-            ) from error
+            raise InputError(f"expected group=option or key=value, got {line!r}{_reason(line)}") from error
+
+
+def _reason(line: str) -> str:
+    """Say what of an override Hydra's grammar does not take, and what would be taken."""
+    key, equals, value = line.partition("=")
+    if not equals:
+        return ""
+    if unpaired := _unpaired(value):
+        return f": {unpaired}"
+    odd = next((letter for letter in value if not letter.isascii() or letter in SPECIAL), "")
+    found = f": {odd!r} is not taken as it stands" if odd else ""
+    return f"{found}. A text with such letters, commas or brackets needs quotes inside quotes: \"{key}='…'\""
+
+
+def _unpaired(value: str) -> str:
+    """Name the first bracket or quote that lacks its other half, outside quotes."""
+    pairs, waiting, quote = {")": "(", "]": "[", "}": "{"}, "", ""
+    for letter in value:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in pairs.values():
+            waiting += letter
+        elif letter in pairs:
+            if not waiting.endswith(pairs[letter]):
+                return f"the bracket {letter} closes nothing"
+            waiting = waiting[:-1]
+    if quote:
+        return f"the quote {quote} is not closed"
+    return f"the bracket {waiting[-1]} is not closed" if waiting else ""
 
 
 def _prepared(override: Override, groups: Groups) -> str:

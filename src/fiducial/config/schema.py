@@ -33,6 +33,19 @@ FILLED = {
     "optimizer": ("params",),
     "scheduler": ("optimizer",),
 }
+# Arguments of the trainer that other keys decide: given beside these they would win, and nothing would say so.
+DECIDED = {
+    "max_epochs": "epochs=…",
+    "default_root_dir": "outputs=…",
+    "logger": "tracking=…",
+    "callbacks": "the run itself (patience=…, select=…)",
+    "enable_checkpointing": "the run itself (select=…)",
+    "plugins": "hardware=…",
+    "accumulate_grad_batches": "hardware.accumulate=…",
+    "gradient_clip_val": "hardware.clip_norm=…",
+    **{name: f"hardware.{name}=…" for name in ("accelerator", "devices", "num_nodes", "strategy", "precision")},
+    **{name: f"hardware.{name}=…" for name in ("sync_batchnorm", "deterministic")},
+}
 
 
 @dataclass
@@ -40,7 +53,7 @@ class RunConfig:
     """One run: its own facts, and one option of each group.
 
     Attributes:
-        name: what the run is called in the tracking UI; by default `<data>-<model>`.
+        name: what the run is called in the tracking UI; by default `<data>-<model>`, with the task of a decathlon.
         study: experiment in the tracking UI that the run belongs to; by default the preset's or data set's name.
         seed: every random draw of the run follows from it.
         epochs: passes over the training split.

@@ -97,6 +97,11 @@ class Decathlon(VolumeFiles):
         return places[0]
 
     @property
+    def part(self) -> str:
+        """The task."""
+        return self.task
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """Names of the modalities."""
         return TASKS[self.task].channels

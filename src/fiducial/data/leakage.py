@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fiducial.data.checks import shared_subjects, some
 from fiducial.data.dicom.guard import IDENTIFIERS
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Leak = Literal["shared_subjects", "exact_duplicates", "near_duplicates", "conflicting_labels", "identifiers"]
 SHARED_SUBJECTS, EXACT, NEAR, CONFLICTING = LEAKS = (
     "shared_subjects",
     "exact_duplicates",

@@ -19,6 +19,7 @@ from fiducial.data.boxed import BOXES
 from fiducial.data.columns import Encoding
 from fiducial.data.dataset import Batch, CaseDataset
 from fiducial.data.gate import Gate
+from fiducial.data.leakage import Leak
 from fiducial.data.masked import MaskedSource
 from fiducial.data.modalities import Fill, Gaps, filled
 from fiducial.data.patches import PatchDataset, Patches, WholeDataset
@@ -89,7 +90,7 @@ class DataModule(pl.LightningDataModule):
         num_folds: int = 5,
         splits: str | None = None,
         leave_out: str | None = None,
-        allow: Sequence[str] = (),
+        allow: Sequence[Leak] = (),
         check: Literal["auto", "full"] = "auto",
         seed: int = 0,
         spec: Any = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import monai
 import numpy as np
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from fiducial.data.sample import Sample, with_gaps
 from fiducial.errors import InputError, nearest
 
-INTENSITIES = ("zscore", "percentiles", "histogram", "minmax")
+Intensity = Literal["zscore", "percentiles", "histogram", "minmax"]
+INTENSITIES = get_args(Intensity)
 VERSION = 1  # goes up whenever the same case and options give other values
 
 
@@ -49,7 +50,7 @@ class Preparation:
         *,
         orientation: str | None = "RAS",
         spacing: float | Sequence[float] | None = None,
-        intensity: str | Sequence[float] | None = None,
+        intensity: Intensity | Sequence[float] | None = None,
         nonzero: bool = False,
         crop_above: float | None = None,
     ) -> None:

@@ -106,6 +106,11 @@ class Source(ABC):
         """The table of cases, in an order that does not depend on the machine."""
 
     @property
+    def part(self) -> str:
+        """Which of several data sets under one option this is ("Task04_Hippocampus"); empty where there is one."""
+        return ""
+
+    @property
     def sites(self) -> NDArray[np.str_] | None:
         """Hospital or scanner of each case, `(cases,)`, in the order of the table; None where nobody knows."""
         return None

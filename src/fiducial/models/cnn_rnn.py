@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import nn
@@ -11,11 +11,11 @@ from torch import nn
 from fiducial.errors import InputError
 from fiducial.models.dense import dense_layers
 from fiducial.models.option import check_choice, check_positive, check_size
-from fiducial.models.plain_cnn import PlainCNN
-from fiducial.models.recurrent import Recurrent
+from fiducial.models.plain_cnn import Norm, PlainCNN
+from fiducial.models.recurrent import Cell, Recurrent
 from fiducial.types import Bool, Float, Int, Tensor
 
-POOLINGS = ("last", "mean", "max", "attention")
+Pooling = Literal["last", "mean", "max", "attention"]
 
 
 class CNNRNN(nn.Module):
@@ -62,21 +62,21 @@ class CNNRNN(nn.Module):
         spatial_dims: int = 3,
         widths: Sequence[int] = (16, 32, 64),
         kernel_size: int = 3,
-        norm: str = "group",
+        norm: Norm = "group",
         num_groups: int = 8,
         encoder: nn.Module | None = None,
         num_features: int = 64,
-        cell: str = "gru",
+        cell: Cell = "gru",
         hidden: int = 64,
         num_layers: int = 1,
         bidirectional: bool = True,
-        pooling: str = "attention",
+        pooling: Pooling = "attention",
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_size(size, spatial_dims, fits=(3,))
         check_positive("num_features", num_features)
-        check_choice("pooling", pooling, POOLINGS)
+        check_choice("pooling", pooling, get_args(Pooling))
         self.num_features = num_features
         self.encoder = (
             encoder

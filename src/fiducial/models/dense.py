@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import nn
 
 from fiducial.models.option import check_choice, check_dropout, check_positive
 
+Activation = Literal["relu", "sigmoid", "tanh", "leaky_relu", "gelu"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "sigmoid": nn.Sigmoid,
@@ -22,7 +24,7 @@ def dense_layers(
     num_outputs: int,
     *,
     widths: Sequence[int],
-    activation: str = "relu",
+    activation: Activation = "relu",
     dropout: float = 0.0,
 ) -> nn.Sequential:
     """Return dense layers from `(batch, in_features)` to logits `(batch, num_outputs)`.

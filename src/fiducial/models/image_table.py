@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from fiducial.models.dense import dense_layers
+from fiducial.models.dense import Activation, dense_layers
 from fiducial.models.option import check_positive
 from fiducial.models.wrapping import heads, joining, spread, whole
 from fiducial.types import Float, Tensor
@@ -40,7 +40,7 @@ class ImageTable(nn.Module):
         num_outputs: int,
         num_features: int = 32,
         widths: Sequence[int] = (32,),
-        activation: str = "relu",
+        activation: Activation = "relu",
         dropout: float = 0.0,
     ) -> None:
         super().__init__()

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Literal, get_args
 from warnings import warn
 
 from torch import nn
 
 from fiducial.errors import InputError
-from fiducial.models.dense import ACTIVATIONS, dense_layers
+from fiducial.models.dense import ACTIVATIONS, Activation, dense_layers
 from fiducial.models.option import check_choice, check_dropout, check_positive, check_size
 from fiducial.models.spatial import AVERAGE_POOL, BATCH_NORM, CHANNEL_DROPOUT, CONV, INSTANCE_NORM, MAX_POOL
 from fiducial.types import Float, Tensor
 
-POOLINGS = ("max", "average", "strided", "none")
-PADDINGS = ("valid", "same")
-NORMS = ("none", "batch", "instance", "group", "layer")
-HEADS = ("flatten", "average")
+Pooling = Literal["max", "average", "strided", "none"]
+Padding = Literal["valid", "same"]
+Norm = Literal["none", "batch", "instance", "group", "layer"]
+Head = Literal["flatten", "average"]
 
 
 class Block(nn.Sequential):
@@ -34,18 +35,18 @@ class Block(nn.Sequential):
         extent: tuple[int, ...],
         *,
         kernel_size: int,
-        activation: str,
-        pooling: str,
-        padding: str,
-        norm: str,
+        activation: Activation,
+        pooling: Pooling,
+        padding: Padding,
+        norm: Norm,
         num_groups: int,
         dropout: float,
     ) -> None:
         check_positive("widths", width)
         check_positive("kernel_size", kernel_size)
         check_choice("activation", activation, ACTIVATIONS)
-        check_choice("padding", padding, PADDINGS)
-        check_choice("norm", norm, NORMS)
+        check_choice("padding", padding, get_args(Padding))
+        check_choice("norm", norm, get_args(Norm))
         check_dropout("conv_dropout", dropout)
         if padding == "same" and kernel_size % 2 == 0:
             raise InputError(f"padding=same needs an odd kernel_size; got {kernel_size}")
@@ -102,21 +103,21 @@ class PlainCNN(nn.Module):
         spatial_dims: int = 2,
         widths: Sequence[int] = (32, 64),
         kernel_size: int = 3,
-        activation: str = "relu",
-        pooling: str = "max",
+        activation: Activation = "relu",
+        pooling: Pooling = "max",
         pool_after: Sequence[bool] | int | None = None,
-        padding: str = "valid",
-        norm: str = "none",
+        padding: Padding = "valid",
+        norm: Norm = "none",
         num_groups: int = 8,
         conv_dropout: float = 0.0,
-        head: str = "flatten",
+        head: Head = "flatten",
         dense: Sequence[int] = (64,),
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_size(size, spatial_dims, fits=(2, 3))
-        check_choice("pooling", pooling, POOLINGS)
-        check_choice("head", head, HEADS)
+        check_choice("pooling", pooling, get_args(Pooling))
+        check_choice("head", head, get_args(Head))
         self.blocks = nn.Sequential()
         channels, extent = in_channels, tuple(size)
         pooled = _pooled(pool_after, num_blocks=len(widths), pooling=pooling)

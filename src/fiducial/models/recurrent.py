@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from fiducial.models.option import check_choice, check_dropout, check_positive
 from fiducial.types import Float, Int, Tensor
 
+Cell = Literal["rnn", "lstm", "gru"]
 CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {
     "rnn": nn.RNN,
     "lstm": nn.LSTM,
@@ -37,7 +40,7 @@ class Recurrent(nn.Module):
         self,
         in_features: int,
         *,
-        cell: str,
+        cell: Cell,
         hidden: int,
         num_layers: int = 1,
         bidirectional: bool = True,

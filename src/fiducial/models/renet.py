@@ -11,7 +11,7 @@ from torch import nn
 from fiducial.errors import InputError
 from fiducial.models.dense import dense_layers
 from fiducial.models.option import check_dropout, check_positive, check_size
-from fiducial.models.recurrent import Recurrent
+from fiducial.models.recurrent import Cell, Recurrent
 from fiducial.types import Float, Tensor
 
 
@@ -27,7 +27,7 @@ class Sweeps(nn.Module):
         out_features: features at each patch: `hidden`, twice that in two directions.
     """
 
-    def __init__(self, in_features: int, *, patch: int, cell: str, hidden: int, bidirectional: bool) -> None:
+    def __init__(self, in_features: int, *, patch: int, cell: Cell, hidden: int, bidirectional: bool) -> None:
         super().__init__()
         check_positive("patch", patch)
         self.patch = patch
@@ -84,7 +84,7 @@ class ReNet(nn.Module):
         num_outputs: int,
         size: Sequence[int],
         spatial_dims: int = 2,
-        cell: str = "gru",
+        cell: Cell = "gru",
         hidden: int = 64,
         num_layers: int = 2,
         patch: int | Sequence[int] = 2,

@@ -8,7 +8,7 @@ from torch import nn
 
 from fiducial.models.dense import dense_layers
 from fiducial.models.option import check_size
-from fiducial.models.recurrent import Recurrent
+from fiducial.models.recurrent import Cell, Recurrent
 from fiducial.types import Float, Tensor
 
 
@@ -39,7 +39,7 @@ class RowRNN(nn.Module):
         num_outputs: int,
         size: Sequence[int],
         spatial_dims: int = 2,
-        cell: str = "lstm",
+        cell: Cell = "lstm",
         hidden: int = 128,
         num_layers: int = 1,
         bidirectional: bool = True,

@@ -15,6 +15,7 @@ process-1.log     what process 1, 2, … of a data-parallel run printed, if it f
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -27,7 +28,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fiducial.config import Composed, compose, settings
+from fiducial.config import Composed, Groups, compose, settings
+from fiducial.config.change import carried_over
 from fiducial.errors import InputError
 from fiducial.tracking.liveness import write_whole
 
@@ -66,19 +68,34 @@ def create(composed: Composed, identity: str, *, title: str = "", sweep: Path | 
         sweep: folder of the sweep that it belongs to.
 
     Raises:
-        InputError: a launcher's job has a run already.
+        InputError: a launcher's job has a run already, or the folder of all runs cannot be written.
     """
     cfg = composed.cfg
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     out: Path = Path(cfg.outputs) / "runs" / cfg.name / (_job() or f"{now}-{secrets.token_hex(3)}")
     if out.exists():
         raise InputError(f"{out} is there already: go on with it by resume={out}, or give torchrun another --rdzv-id")
+    check_writable(Path(cfg.outputs))
     out.mkdir(parents=True)
     (out / CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(composed.resolved())))
     parent = os.path.relpath(sweep, out) if sweep else ""
     record = Record(identity, composed.choices, composed.overrides, settings(composed.cfg), title, parent)
     write_whole(out / RECORD, json.dumps(asdict(record), indent=1))
     return out
+
+
+def check_writable(outputs: Path) -> None:
+    """Make the folder of all runs if it is missing.
+
+    Raises:
+        InputError: it cannot be made or written.
+    """
+    try:
+        outputs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"outputs={outputs}: cannot be written ({error.strerror})") from error
+    if not os.access(outputs, os.W_OK | os.X_OK):
+        raise InputError(f"outputs={outputs}: cannot be written ({os.strerror(errno.EACCES)})")
 
 
 def of_job(parent: Path, patience_seconds: float = 300) -> Path:
@@ -116,10 +133,19 @@ def config(out: Path) -> DictConfig:
 
 
 def changed(out: Path, overrides: Sequence[str], config_dir: str | None = None) -> DictConfig:
-    """Return a run's configuration with some of its settings changed; without overrides, as it is."""
+    """Return a run's configuration with some of its settings changed; without overrides, as it is.
+
+    What the run, or its preset, set of an option in whose place another is named is left out, and said.
+    """
     if not overrides:
         return config(out)
-    return compose([*record(out).overrides, *overrides], config_dir).cfg
+    known, cfg = record(out), OmegaConf.to_container(config(out))
+    assert isinstance(cfg, dict)
+    settings_of_run = {str(key): value for key, value in cfg.items()}
+    lines, dropped = carried_over(known.overrides, overrides, settings_of_run, known.choices, Groups.find(config_dir))
+    if dropped:
+        print(f"left out, being for the option that was replaced: {', '.join(dropped)}")
+    return compose(lines, config_dir).cfg
 
 
 def of_evaluation(out: Path) -> Path:

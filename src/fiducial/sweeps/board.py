@@ -50,6 +50,7 @@ class Board:
         console: where to; standard error if None.
         endings: of the jobs that are over.
         listeners: told of each ending, too.
+        with_reasons: whether the line of a job that did not come to its end says why.
     """
 
     rows: dict[int, Row]
@@ -58,6 +59,7 @@ class Board:
     console: Console = field(default_factory=lambda: Console(file=sys.stderr, highlight=False))
     endings: dict[int, Ending] = field(default_factory=dict)
     listeners: list[Callable[[Ending], None]] = field(default_factory=list)
+    with_reasons: bool = True
     _live: Live | None = None
 
     @classmethod
@@ -104,7 +106,8 @@ class Board:
         for listener in self.listeners:
             listener(ending)
         objective = f"  {_objective(row.progress)}" if row.progress else ""
-        because = f": {ending.message}" if ending.message else ""
+        told = self.with_reasons and ending.message not in ("", ending.state)
+        because = f": {ending.message}" if told else ""
         self._say(f"[{ending.number}] {ending.state:<10}{row.title}{objective}  {_clock(ending.seconds)}{because}")
 
     def tick(self) -> None:

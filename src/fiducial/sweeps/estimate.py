@@ -47,6 +47,7 @@ class Estimate:
         warm_up(plan.targets())
         specs = {job.number: spec for job, spec in zip(plan.to_run, plan.specs(), strict=True)}
         board = Board.of({job.number: f"measure {job.title}" for job in kinds.values()}, len(slots))
+        board.with_reasons = False  # they are told at the end
         with tempfile.TemporaryDirectory() as logs:
             pool = Pool(slots, Path(logs), Limits(), work="fiducial.sweeps.probe.measure")
             with board.shown():

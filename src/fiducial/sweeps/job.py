@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from fiducial.config import Composed
+
+from fiducial.errors import InputError
 
 State = Literal["done", "failed", "stopped", "pruned", "elsewhere"]
 # done: it has its scores. failed: it ended with an error. stopped: Ctrl-C or SIGTERM.
@@ -91,6 +94,11 @@ class Ending:
     message: str = ""
     seconds: float = 0.0
     objective: float | None = None
+
+
+def told(error: BaseException) -> str:
+    """Return what is said of an error that ended a job."""
+    return str(error) if isinstance(error, InputError) else traceback.format_exception_only(error)[-1].strip()
 
 
 @dataclass(frozen=True)

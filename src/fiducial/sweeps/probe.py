@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,23 @@ from fiducial.hardware import Hardware
 from fiducial.randomness import reseed
 from fiducial.runs.build import build_data, build_task, component, trainer_for
 from fiducial.runs.quiet import quiet
-from fiducial.sweeps.job import Measured, Progress, Spec
+from fiducial.sweeps.job import Ending, Measured, Progress, Spec, told
 
 WARM_UP, STEPS, VALIDATION_STEPS = 2, 8, 3
 ENOUGH_SECONDS = 20.0  # of steps; slower ones are measured fewer times
 END_SECONDS = 2.0  # for scores, intervals and pictures at the end of a run
 
 
-def measure(spec: Spec, report: Callable[[Progress], None]) -> Measured:
-    """Train a few steps of a job; return how long steps and epochs take."""
+def measure(spec: Spec, report: Callable[[Progress], None]) -> Ending:
+    """Train a few steps of a job; return how long steps and epochs take, or why it cannot be trained."""
+    try:
+        return _measure(spec)
+    except Exception as error:
+        traceback.print_exception(error)
+        return Ending(spec.number, "failed", message=told(error))
+
+
+def _measure(spec: Spec) -> Measured:
     begin = time.monotonic()
     quiet()
     cfg = compose(spec.overrides, spec.config_dir).cfg

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from fiducial.config.scalars import described
 from fiducial.errors import InputError
+from fiducial.runs.folder import check_writable
 from fiducial.sweeps.board import Board
 from fiducial.sweeps.job import Ending, Spec
 from fiducial.sweeps.launcher import LocalLauncher
@@ -105,7 +106,9 @@ def sweep(jobs: Jobs) -> None:
 
     Raises:
         IncompleteError: some runs failed, or are in the hands of other processes.
+        InputError: the folder of all runs cannot be written.
     """
+    check_writable(jobs.out.parents[1])
     if len(jobs) == 0:
         print("every run is done; nothing to run")
         _show(summarise(jobs.finished()), jobs.out)
@@ -128,6 +131,7 @@ def sweep(jobs: Jobs) -> None:
             _keep(run, jobs, summary)
             _show(summary, jobs.out)
             _show_failures(board, jobs.out / "logs")
+            _show_left(board)
         _refuse_incomplete(board)
 
 
@@ -199,10 +203,22 @@ def _show_failures(board: Board, logs: Path) -> None:
     table = Table("run", "state", "why", box=SIMPLE_HEAD)
     for ending in sorted(failed, key=lambda ending: ending.number):
         row = board.rows[ending.number]
-        why = (ending.message.splitlines() or [""])[0]
+        why = "interrupted" if ending.state == "stopped" else (ending.message.splitlines() or [""])[0]
         table.add_row(Text(row.title), ending.state, Text(why))
     Console(stderr=True, highlight=False).print(table)
     print(f"what each of them printed: {logs}/NUMBER.log", file=sys.stderr)
+
+
+def _show_left(board: Board) -> None:
+    """Say what an interrupted sweep has left."""
+    stopped = sum(ending.state == "stopped" for ending in board.endings.values())
+    if stopped:
+        waiting = board.num_waiting
+        print(
+            f"{stopped + waiting} of {board.num_jobs} runs are left: {stopped} interrupted, {waiting} not begun; "
+            "the same command goes on with them",
+            file=sys.stderr,
+        )
 
 
 def _refuse_incomplete(board: Board) -> None:

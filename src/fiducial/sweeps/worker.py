@@ -14,10 +14,9 @@ import pytorch_lightning as pl
 from fiducial.checkpoints import Checkpoints
 from fiducial.config import Composed, compose
 from fiducial.config.composition import register
-from fiducial.errors import InputError
 from fiducial.runs import folder
 from fiducial.runs.train import train
-from fiducial.sweeps.job import Ending, Progress, Spec
+from fiducial.sweeps.job import Ending, Progress, Spec, told
 from fiducial.sweeps.ledger import PRUNED, Ledger, claimed
 from fiducial.sweeps.pruning import PrunedError, Pruner
 from fiducial.tracking.lifetime import Terminated
@@ -50,7 +49,7 @@ def execute(spec: Spec, report: Report = lambda progress: None) -> Ending:
         return Ending(spec.number, "elsewhere")
     except Exception as error:
         traceback.print_exception(error)
-        return Ending(spec.number, "failed", message=_told(error), seconds=time.monotonic() - begin)
+        return Ending(spec.number, "failed", message=told(error), seconds=time.monotonic() - begin)
 
 
 def _composed(spec: Spec) -> Composed:
@@ -58,10 +57,6 @@ def _composed(spec: Spec) -> Composed:
         return compose(spec.overrides, spec.config_dir)
     register()  # the resolvers that it uses; its own process has composed nothing
     return spec.composed
-
-
-def _told(error: BaseException) -> str:
-    return str(error) if isinstance(error, InputError) else traceback.format_exception_only(error)[-1].strip()
 
 
 def _attempt(spec: Spec, out: Path, resume: bool, report: Report) -> BaseException | None:
@@ -88,7 +83,7 @@ def _ended(spec: Spec, out: Path, error: BaseException | None, seconds: float) -
             return Ending(spec.number, "stopped", str(out), "stopped", seconds)
         case _:
             traceback.print_exception(error)
-            return Ending(spec.number, "failed", str(out), _told(error), seconds)
+            return Ending(spec.number, "failed", str(out), told(error), seconds)
 
 
 class Reporter(pl.Callback):

@@ -116,8 +116,15 @@ class Task(pl.LightningModule):
     # -- optimisation -------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Build the optimizer and the schedule."""
-        optimizer = self.make_optimizer(self.model.parameters())
+        """Build the optimizer and the schedule.
+
+        Raises:
+            InputError: the optimizer refuses its arguments.
+        """
+        try:
+            optimizer = self.make_optimizer(self.model.parameters())
+        except (TypeError, ValueError) as error:
+            raise InputError(f"optimizer: it could not be built: {error}") from error
         if self.schedule is not None:
             known: dict[str, Callable[[], Any]] = {
                 "total_steps": lambda: int(self.trainer.estimated_stepping_batches),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,7 @@ def filled(flags: Flags) -> Flags:
     return whole
 
 
+Correction = Literal["none", "largest_component", "fill_holes", "largest_component_filled"]
 CORRECTIONS: Mapping[str, Callable[[Flags], Flags]] = {
     "none": lambda flags: flags,
     "largest_component": largest_component,

@@ -20,7 +20,7 @@ from fiducial.data.volumes import PREDICTIONS, file_name, write_mask
 from fiducial.errors import InputError, nearest
 from fiducial.metrics.segmentation import OVERLAP, SCORES, case_scores, columns
 from fiducial.tasks.base import Batch, Task
-from fiducial.tasks.postprocessing import CORRECTIONS, Choice, ThresholdChoice, corrected, mask_of
+from fiducial.tasks.postprocessing import CORRECTIONS, Choice, Correction, ThresholdChoice, corrected, mask_of
 from fiducial.tasks.windows import Windows
 from fiducial.types import Bool, Float, Int, Tensor
 
@@ -107,7 +107,7 @@ class Segmentation(Task):
         supervision: Literal["halving", "equal"] = "halving",
         scores: Sequence[str] | None = None,
         tolerance: float = 1.0,
-        postprocessing: str = "choose",
+        postprocessing: Correction | Literal["choose"] = "choose",
         threshold: float | Literal["choose"] = 0.5,
         **options: Any,
     ) -> None:

@@ -70,3 +70,12 @@ def test_an_older_run_is_read_from_its_configuration_and_journal(write: Write) -
     member: Member = of_folder(run)
     assert member.settings == {"seed": "5", "objective": "val/auroc", "optimizer.lr": "0.1"}
     assert (member.objective, member.value) == ("val/auroc", 0.7)
+
+
+def test_a_default_written_out_is_the_same_setting(write: Write) -> None:
+    cnn = {"model._target_": "fiducial.models.plain_cnn.PlainCNN"}
+    given = {**cnn, "model.kernel_size": 3, "model.widths": [32, 64]}
+    runs = [write("a", seed=1, settings=cnn), write("a", seed=2, settings=given)]
+    assert len(grouped(*runs)) == 1
+    settings = grouped(*runs, write("a", seed=1, settings={**cnn, "model.kernel_size": 5}))
+    assert names(settings) == ["kernel_size=3", "kernel_size=5"]

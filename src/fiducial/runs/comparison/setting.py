@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fiducial.config import GROUPS
+from fiducial.config.defaults import known_default
 from fiducial.errors import InputError
 from fiducial.runs.comparison.member import Member
 
@@ -24,7 +25,7 @@ class Setting:
 
     Attributes:
         choices: option of each group.
-        values: settings by dotted key.
+        values: settings by dotted key, without those that say what their class does anyway.
         repetitions: runs that predict each case once together: the folds of one seed, or a single run.
     """
 
@@ -77,8 +78,8 @@ def differing(settings: Sequence[Setting]) -> list[str]:
 
 
 def shown(setting: Setting, keys: Sequence[str]) -> dict[str, str]:
-    """Return a setting's options and values by key, without those that it does not have."""
-    found = {key: setting.choices.get(key) or setting.values.get(key) for key in keys}
+    """Return a setting's options and values by key, defaults included, without those that it does not have."""
+    found = {key: setting.choices.get(key) or _value(setting, key) for key in keys}
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -137,7 +138,12 @@ def _repetition(member: Member) -> tuple[str, str]:
 
 
 def _relevant(member: Member) -> dict[str, str]:
-    return {key: value for key, value in member.settings.items() if _is_setting(key)}
+    given = {key: value for key, value in member.settings.items() if _is_setting(key)}
+    return {key: value for key, value in given.items() if value != known_default(member.settings, key)}
+
+
+def _value(setting: Setting, key: str) -> str | None:
+    return setting.values.get(key) or known_default(setting.values, key)
 
 
 def _is_setting(key: str) -> bool:
@@ -152,7 +158,7 @@ def _differs(key: str, settings: Sequence[Setting], options: Sequence[str]) -> b
     group = key.partition(".")[0]
     seen: dict[str | None, set[str | None]] = defaultdict(set)
     for setting in settings:
-        seen[setting.choices.get(group) if group in options else None].add(setting.values.get(key))
+        seen[setting.choices.get(group) if group in options else None].add(_value(setting, key))
     return any(len(values) > 1 for values in seen.values())
 
 

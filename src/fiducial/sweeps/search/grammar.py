@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 
 from fiducial.config import SWEEP_GROUPS, Groups
 from fiducial.config.composition import PLACES, WITHOUT_EFFECT
-from fiducial.config.overrides import prepare
+from fiducial.config.overrides import prepare, quoted
 from fiducial.errors import InputError, nearest
 from fiducial.sweeps.axes import REPETITIONS
 from fiducial.sweeps.search.space import Choice, Dimension, Interval, Space, rounded
@@ -63,7 +63,7 @@ def _first(override: Override, groups: Groups) -> str:
 
 def _parsed(line: str, groups: Groups) -> Override:
     try:
-        return OverridesParser.create().parse_override(line)
+        return OverridesParser.create().parse_override(quoted(line))
     except HydraException as error:
         prepare([line], groups)  # says what is wrong with a line that cannot be read
         raise InputError(f"{line}: {str(error).splitlines()[0]}") from error

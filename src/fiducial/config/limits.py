@@ -1,0 +1,87 @@
+"""Values that no run can use, whatever its options: numbers out of their range, and what else is told at once.
+
+A constructor checks its own arguments, but only once torch is there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig
+
+from fiducial.config.defaults import defaults
+from fiducial.config.scalars import settings
+from fiducial.errors import InputError, nearest
+
+Range = tuple[float, float | None]
+COUNT: Range = (1, None)
+NOT_NEGATIVE: Range = (0, None)
+PART: Range = (0, 1)
+# By group, and by the last part of the key: a network that is wrapped keeps the same ranges.
+RANGES: dict[str, dict[str, Range]] = {
+    "": {"seed": NOT_NEGATIVE},
+    "data": {
+        **dict.fromkeys(("batch_size", "images_per_subject", "num_subjects", "per_case"), COUNT),
+        **dict.fromkeys(("num_workers", "cache_limit_gib", "seed"), NOT_NEGATIVE),
+        "channel_dropout": PART,
+        "num_folds": (2, None),
+    },
+    "model": {
+        **dict.fromkeys(("kernel_size", "widths", "dense", "channels", "hidden"), COUNT),
+        **dict.fromkeys(("num_layers", "num_features", "num_groups"), COUNT),
+        **dict.fromkeys(("dropout", "conv_dropout", "dropout_prob", "dropout_rate"), PART),
+    },
+    "optimizer": dict.fromkeys(("lr", "weight_decay", "momentum", "eps"), NOT_NEGATIVE),
+    "augment": {"probability": PART},
+    "hardware": {
+        **dict.fromkeys(("threads", "devices", "num_nodes", "accumulate"), COUNT),
+        "clip_norm": NOT_NEGATIVE,
+    },
+}
+CLASS_WEIGHTS, BALANCED = ("loss.weight", "loss.pos_weight"), "balanced"
+
+
+def check_values(cfg: DictConfig) -> None:
+    """Refuse values that no run can use.
+
+    Raises:
+        InputError: naming the key, what is expected, and what came.
+    """
+    found = settings(cfg)
+    for key, value in found.items():
+        limits = RANGES.get(key.partition(".")[0] if "." in key else "", {}).get(key.rpartition(".")[2])
+        if limits and not all(_within(number, limits) for number in _numbers(value)):
+            raise InputError(f"{key} must be {_text(limits)}; got {value}")
+    count = found.get("data.num_folds", defaults(str(found.get("data._target_"))).get("num_folds"))
+    fold = found.get("data.fold")
+    if isinstance(fold, int) and isinstance(count, int) and not 0 <= fold < count:
+        raise InputError(f"data.fold: expected 0 to {count - 1}, for data.num_folds={count}; got {fold}")
+    for key in CLASS_WEIGHTS:
+        _check_class_weights(key, found.get(key))
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            yield number
+
+
+def _within(number: float, limits: Range) -> bool:
+    low, high = limits
+    return low <= number < math.inf and (high is None or number <= high)  # NaN is nowhere
+
+
+def _text(limits: Range) -> str:
+    low, high = limits
+    return f"at least {low}" if high is None else f"between {low} and {high}"
+
+
+def _check_class_weights(key: str, value: Any) -> None:
+    """Refuse weights of classes that are neither numbers nor `balanced`, which is the run's own word."""
+    numbers = isinstance(value, list) and len(list(_numbers(value))) == len(value)
+    if value not in (None, BALANCED) and not numbers:
+        raise InputError(
+            f"{key}: expected {BALANCED}, or a number for each class; got {value!r}{nearest(str(value), [BALANCED])}"
+        )

@@ -1,0 +1,62 @@
+"""Ordinary wrong values are refused before torch is imported; those at the edge of their range are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from fiducial.config import compose
+from fiducial.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("seed=-1", "seed must be at least 0; got -1"),
+        ("optimizer.lr=-1", "optimizer.lr must be at least 0; got -1"),
+        ("optimizer.lr=nan", "optimizer.lr must be at least 0; got nan"),
+        ("optimizer.lr=inf", "optimizer.lr must be at least 0; got inf"),
+        ("hardware.threads=0", "hardware.threads must be at least 1; got 0"),
+        ("hardware.threads=-3", "hardware.threads must be at least 1; got -3"),
+        ("data.channel_dropout=2", "data.channel_dropout must be between 0 and 1; got 2"),
+        ("data.num_folds=1", "data.num_folds must be at least 2; got 1"),
+        ("data.fold=7", "data.fold: expected 0 to 4, for data.num_folds=5; got 7"),
+        ("data.fold=-1", "data.fold: expected 0 to 4, for data.num_folds=5; got -1"),
+        ("model.kernel_size=0", "model.kernel_size must be at least 1; got 0"),
+        ("model.widths=[8,0]", "model.widths must be at least 1; got [8, 0]"),
+        ("loss.weight=balnced", "loss.weight: expected balanced, or a number for each class; got 'balnced'; did you"),
+        ("loss.weight=3", "loss.weight: expected balanced, or a number for each class; got 3"),
+        ("loss.weight=[1,a]", "loss.weight: expected balanced, or a number for each class; got [1, 'a']"),
+        ("model.pooling=maxx", "model.pooling: PlainCNN (model=plain_cnn) expects max, average, strided or none, got"),
+        ("data.allow=[foo]", "data.allow: DataModule (data=phantom) expects a list of shared_subjects, exact_dup"),
+        ("hardware.strategy=dpp", "expects auto, ddp or fsdp, got 'dpp'; did you mean ddp?"),
+        ("hardware.precision=17-mixed", "got '17-mixed'; did you mean 16-mixed?"),
+    ],
+)
+def test_no_run_can_use_it(line: str, message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        compose([line])
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["optimizer.lr=0"],
+        ["data.fold=6", "data.num_folds=7"],
+        ["data.batch_size=full"],
+        ["hardware.devices=auto"],
+        ["hardware.threads=null"],
+        ["loss.weight=balanced"],
+        ["loss.weight=[1,2.5]"],
+        ["data.allow=[near_duplicates,identifiers]"],
+        ["model.dense=[]"],
+        *([f"hardware.precision={one}"] for one in ("fastest", "32-true", "16-mixed", "bf16-mixed", "64-true", "64")),
+    ],
+)
+def test_values_that_can_be_used(lines: list[str]) -> None:
+    compose(lines)
+
+
+def test_the_wrapped_network_has_the_same_ranges() -> None:
+    with pytest.raises(InputError, match=r"model\.backbone\.kernel_size must be at least 1; got 0"):
+        compose(["data=phantom_table", "model=image_table", "model.backbone.kernel_size=0"])
