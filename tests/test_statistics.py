@@ -168,6 +168,14 @@ def draw_scores(generator: np.random.Generator, num_cases: int) -> tuple[Array, 
     return np.stack([1 - score, score], axis=1), labels
 
 
+@pytest.mark.parametrize("target", ["binary", "ordinal"])
+def test_one_subject_has_no_interval(target: str) -> None:
+    probabilities, labels = draw_scores(np.random.default_rng(0), 30)
+    found = bootstrap(probabilities, labels, np.zeros(30), target, num_resamples=50)
+    assert np.isfinite([interval.value for interval in found.values()]).all()
+    assert np.isnan([(interval.low, interval.high) for interval in found.values()]).all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "truth"),

@@ -87,6 +87,12 @@ def test_intervals_are_those_of_drawn_subjects() -> None:
     assert found["cpm"].high == pytest.approx(high, abs=0.05)
 
 
+def test_one_subject_has_no_interval() -> None:
+    found = detection_intervals(some_cases(24), np.full(24, "s"), ["a"], "centre", num_resamples=20)
+    assert np.isfinite(found["cpm"].value)
+    assert all(np.isnan([one.low, one.high]).all() for one in found.values())
+
+
 def test_scores_of_cases() -> None:
     cases = some_cases(10)
     names = np.array([str(number) for number in range(10)])

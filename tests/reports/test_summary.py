@@ -32,8 +32,27 @@ def printed() -> list[str]:
 def test_scores_with_intervals_the_usual_ones_first(printed: list[str]) -> None:
     rows = [line.split("│")[1:4] for line in printed if line.startswith("│")]
     cells = [[cell.strip() for cell in row] for row in rows]
-    assert cells == [["auroc", "0.946", "0.906 – 0.979"], ["f1", "undefined", ""], ["loss", "0.303", ""]]
+    assert cells == [["auroc", "0.946", "0.906 – 0.979"], ["f1", "undefined", "–"], ["loss", "0.303", ""]]
     assert printed[0] == "Scores on the test split: 1,200 cases of 80 subjects"
+
+
+def said_of(cases: int, subjects: int) -> list[str]:
+    console = Console(record=True, width=80)
+    show_summary({"run": "a"}, {**SCORES, "cases": cases, "subjects": subjects}, {"pictures": "ls"}, console)
+    return console.export_text().splitlines()
+
+
+def test_intervals_of_few_subjects_come_with_a_warning() -> None:
+    def warnings(subjects: int) -> list[str]:
+        return [line for line in said_of(40, subjects) if "subject" in line][1:]
+
+    assert warnings(1) == ["one subject has no interval: how much others differ from it is unknown"]
+    assert warnings(9) == ["9 subjects: bootstrap intervals of fewer than 10 are too narrow (docs/guide.md)"]
+    assert warnings(10) == []
+
+
+def test_one_case_is_not_called_cases() -> None:
+    assert said_of(1, 1)[0] == "Scores on the test split: 1 case of 1 subject"
 
 
 def test_paths_and_commands_stay_in_one_piece(printed: list[str]) -> None:

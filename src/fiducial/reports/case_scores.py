@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.statistics import Interval, resampled_weights
+from fiducial.statistics import Interval, percentile_interval, resampled_weights
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ def mean_intervals(
     """Return the mean of each score over the cases that have one, with its percentile bootstrap interval.
 
     Subjects are drawn with replacement, and with a subject come all of its cases. A score that no case has, or no
-    case of a resample, is undefined there. Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    case of a resample, is undefined there; one that a single subject has is without bounds. Efron and Tibshirani,
+    An Introduction to the Bootstrap, 1993, chapter 13.
 
     Args:
         table: of at least one case.
@@ -71,8 +72,9 @@ def mean_intervals(
         for weights in resampled_weights(subject_of_case, num_resamples, seed)
     ]
     resampled, means = np.concatenate(chunks), _ratio(known.sum(0), defined.sum(0).astype(np.float64))
+    subjects = [len(np.unique(table.subject[flags])) for flags in defined.T]
     return {
-        name: _interval(float(means[number]), resampled[:, number], confidence)
+        name: percentile_interval(float(means[number]), resampled[:, number], subjects[number], confidence)
         for number, name in enumerate(table.scores)
     }
 
@@ -81,11 +83,3 @@ def _ratio(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.
     result = np.full_like(over, np.nan)
     np.divide(over, under, out=result, where=under > 0)
     return result
-
-
-def _interval(value: float, resampled: NDArray[np.float64], confidence: float) -> Interval:
-    used = resampled[np.isfinite(resampled)]
-    if not len(used):
-        return Interval(value, float("nan"), float("nan"), 0)
-    low, high = np.quantile(used, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(value, float(low), float(high), len(used))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fiducial.metrics.boxes import CaseBoxes, Hit
 from fiducial.metrics.detection import RATES, DetectionScorer, Froc, called_scores
 from fiducial.reports.case_scores import CaseScores
-from fiducial.statistics import Interval, resampled_weights
+from fiducial.statistics import Interval, percentile_interval, resampled_weights
 
 
 def detection_intervals(
@@ -25,7 +25,7 @@ def detection_intervals(
 ) -> dict[str, Interval]:
     """Return every score with its percentile bootstrap interval over subjects.
 
-    Subjects are drawn with replacement, and with a subject come all of its cases.
+    Subjects are drawn with replacement, and with a subject come all of its cases. One subject has no interval.
 
     Args:
         cases: of boxes.
@@ -37,20 +37,14 @@ def detection_intervals(
         seed: the same seed gives the same bounds.
     """
     scorer = DetectionScorer(cases, classes, rule)
-    _, subject_of_case = np.unique(subjects, return_inverse=True)
+    names, subject_of_case = np.unique(subjects, return_inverse=True)
     chunks = [scorer(weights) for weights in resampled_weights(subject_of_case, num_resamples, seed)]
     return {
-        name: _interval(float(values[0]), np.concatenate([chunk[name] for chunk in chunks]), confidence)
+        name: percentile_interval(
+            float(values[0]), np.concatenate([chunk[name] for chunk in chunks]), len(names), confidence
+        )
         for name, values in scorer().items()
     }
-
-
-def _interval(value: float, resampled: NDArray[np.float64], confidence: float) -> Interval:
-    used = resampled[np.isfinite(resampled)]
-    if not len(used):
-        return Interval(value, float("nan"), float("nan"), 0)
-    low, high = np.quantile(used, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(value, float(low), float(high), len(used))
 
 
 def scored_cases(

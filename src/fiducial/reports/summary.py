@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fiducial.statistics import FEW_SUBJECTS
+from fiducial.wording import counted
+
 LEADING = ("dice", "cpm", "map", "auroc", "accuracy", "balanced_accuracy", "f1", "recall", "specificity", "precision")
 
 
@@ -26,8 +29,11 @@ def show_summary(
     """
     console = console or Console(highlight=False)
     cases, subjects = scores["cases"], scores["subjects"]
-    console.print(f"[bold]Scores[/bold] on the {scores['split']} split: {cases:,} cases of {subjects:,} subjects")
+    of_what = f"{counted(cases, 'case')} of {counted(subjects, 'subject')}"
+    console.print(f"[bold]Scores[/bold] on the {scores['split']} split: {of_what}")
     console.print(score_table(scores))
+    if subjects < FEW_SUBJECTS:
+        console.print(_caution(subjects), style="yellow", soft_wrap=True)
     console.print(_pairs(facts, "bold"), soft_wrap=True)
     console.print()
     console.print(_pairs(commands, ""), soft_wrap=True)
@@ -45,6 +51,13 @@ def score_table(scores: Mapping[str, Any]) -> Table:
         table.add_row(name.replace("_", " "), _number(value["value"]), _interval(value["low"], value["high"]))
     table.add_row("loss", _number(scores["loss"]), "")
     return table
+
+
+def _caution(subjects: int) -> str:
+    """Return what to think of intervals over few subjects."""
+    if subjects < 2:
+        return "one subject has no interval: how much others differ from it is unknown"
+    return f"{subjects} subjects: bootstrap intervals of fewer than {FEW_SUBJECTS} are too narrow (docs/guide.md)"
 
 
 def _pairs(values: Mapping[str, str], style: str) -> str:
@@ -71,4 +84,4 @@ def _number(value: float) -> str:
 
 
 def _interval(low: float, high: float) -> str:
-    return "" if low != low else f"{low:.3f} – {high:.3f}"
+    return "–" if low != low else f"{low:.3f} – {high:.3f}"

@@ -21,7 +21,7 @@ from fiducial.hardware import Hardware
 from fiducial.metrics.localisation import localisation_scores
 from fiducial.reports.case_scores import CaseScores, mean_intervals, write_case_scores
 from fiducial.reports.figures.activation import ActivationView, activation_maps
-from fiducial.reports.figures.style import save, short
+from fiducial.reports.figures.style import save, short, with_bounds
 from fiducial.runs import folder
 from fiducial.runs.build import build_network, component
 from fiducial.tasks.activation import Activation
@@ -161,7 +161,7 @@ def explain_split(
     content |= {"scores": {name: asdict(interval) for name, interval in intervals.items()}}
     (place / "localisation.json").write_text(json.dumps(content, indent=1))
     for name, interval in intervals.items():
-        print(f"{name.replace('_', ' ')}: {interval.value:.3f} ({interval.low:.3f} – {interval.high:.3f})")
+        print(f"{name.replace('_', ' ')}: {with_bounds(interval)}")
 
 
 def _boxes(source: Source, row: int) -> NDArray[np.float64]:
