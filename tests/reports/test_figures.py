@@ -72,6 +72,25 @@ def test_mistakes_are_ranked_by_the_probability_of_the_truth(target: str) -> Non
     assert [of_truth[mistake.row] for mistake in worst] == sorted(of_truth[mistake.row] for mistake in worst)
 
 
+@pytest.mark.parametrize("epochs", [1, 3, 120])
+def test_learning_curves_count_epochs_from_one_and_leave_lines_clear(epochs: int) -> None:
+    rate = [(epoch, 1e-3 * np.cos(np.pi / 2 * epoch / epochs) ** 4) for epoch in range(epochs)]
+    losses = [(epoch, 1 / (1 + epoch)) for epoch in range(epochs)]
+    history = {"train/loss": losses, "val/loss": losses, "lr": rate}
+    drawn = figures.learning_curves(history, selected_epoch=epochs - 1, objective="val/loss")
+    legend = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert legend == ["train", "val", f"selected epoch: {epochs} (objective: loss)"]
+    drawn.canvas.draw()
+    bottom = min(axes.get_window_extent().y0 for axes in drawn.axes)
+    assert drawn.legends[0].get_window_extent().y1 < bottom
+    for axes in drawn.axes:
+        assert max(np.max(line.get_xdata()) for line in axes.lines) == epochs
+        assert min(np.min(line.get_xdata()) for line in axes.lines) == 1
+        low, high = axes.get_ylim()
+        assert 1 <= sum(low <= tick <= high for tick in axes.get_yticks()) <= 6
+        assert not [text for text in axes.texts if text.get_text()]
+
+
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8), (1, 5, 8, 8)])
 def test_montage_and_the_rest_are_drawn_without_global_state(tmp_path: Path, shape: tuple[int, ...]) -> None:
     probabilities, label = cases("binary")

@@ -30,7 +30,7 @@ class Outcome:
         out: its folder.
         results: what was predicted for the test cases, and how well.
         loss: mean test loss.
-        epoch: of the checkpoint, counted from 0.
+        epoch: of the checkpoint, counted from 0, as it is stored; people read it counted from 1.
         objective: of the validation split at that epoch; None where it was not computed.
         pictures: figures by name.
     """
@@ -94,7 +94,7 @@ class Outcome:
         cfg = self.cfg
         facts = {
             "run": cfg.name,
-            "selected": f"epoch {self.epoch} ({cfg.select} by {cfg.objective}), counted from 0, of {cfg.epochs}",
+            "selected": f"epoch {self.epoch + 1} of {cfg.epochs} ({cfg.select} by {cfg.objective})",
             "folder": str(self.out),
         }
         show_summary(facts, self.scores, where_next(self.out))

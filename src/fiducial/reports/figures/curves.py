@@ -1,4 +1,4 @@
-"""Learning curves: losses, scores and the learning rate over epochs."""
+"""Learning curves: losses, scores and the learning rate over epochs, which are counted from 1 here."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fiducial.reports.figures.style import BLUE, GREY, VERMILLION, Room, panels,
 Points = Sequence[tuple[int, float]]
 STAGES = {"train": BLUE, "val": VERMILLION}
 NUM_TICKS = 5  # along each axis, at most: a panel is small, and its ticks are most of what it costs
+LEGEND = 0.3  # inches below the panels
 PREFERRED = ("loss", "auroc", "balanced_accuracy", "accuracy", "quadratic_kappa", "lr")
 
 
@@ -28,20 +29,25 @@ def learning_curves(
     """Draw a panel a metric, training and validation together, the selected epoch marked.
 
     Args:
-        history: points (epoch, value) by name: "train/loss", "val/auroc", "lr", ….
-        selected_epoch: the epoch whose weights were kept.
+        history: points (epoch, value) by name: "train/loss", "val/auroc", "lr", …; epochs are counted from 0.
+        selected_epoch: the epoch whose weights were kept, likewise.
         objective: name of the metric that selected it, which gets a panel in any case.
         metrics: names without their stage, a panel each; the loss, the objective and some more if None.
     """
     chosen = list(metrics) if metrics is not None else _choose(history, objective)
     columns = min(len(chosen), 3)
     rows = math.ceil(len(chosen) / columns)
-    figure, grid = panels([2.2] * rows, [2.8] * columns, Room(left=0.65, right=0.15, top=0.4, bottom=0.55))
+    room = Room(left=0.65, right=0.25, top=0.4, bottom=0.55)
+    figure, grid = panels([2.2] * rows, [2.8] * columns, room, below=LEGEND)
     for position, metric in enumerate(chosen):
         axes = figure.add_subplot(grid[divmod(position, columns)])
         _panel(axes, metric, history, selected_epoch, objective)
-        if position == 0 and axes.get_legend_handles_labels()[0]:
-            axes.legend()  # for all: colours mean the same in each panel, and a legend costs as much as the rest of it
+    # One legend for all, clear of the lines: colours mean the same in each panel, and a legend costs as much as one.
+    by_label = {
+        label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    if by_label:
+        figure.legend(by_label.values(), by_label.keys(), loc="lower left", ncols=len(by_label), borderaxespad=0.2)
     return figure
 
 
@@ -58,33 +64,43 @@ def _panel(axes: Axes, metric: str, history: Mapping[str, Points], selected_epoc
     if points := history.get(metric) or history.get(f"train/{metric}" if metric == "lr" else ""):
         _line(axes, points, GREY, None)
     if selected_epoch is not None:
-        axes.axvline(selected_epoch, color=GREY, linestyle="--", linewidth=1, label=f"selected: {selected_epoch}")
-        _mark_selected(axes, metric, history, selected_epoch)
-    axes.set_title(_title(metric, objective))
-    axes.set_xlabel("epoch (first is 0)")
+        label = f"selected epoch: {selected_epoch + 1} (objective: {_title(objective.rpartition('/')[2])})"
+        axes.axvline(selected_epoch + 1, color=GREY, linestyle="--", linewidth=1, label=label)
+    axes.set_title(_title(metric))
+    axes.set_xlabel(f"epoch{_mark_selected(axes, metric, history, selected_epoch)}")
     axes.xaxis.set_major_locator(MaxNLocator(NUM_TICKS, integer=True, min_n_ticks=1))
+    if len({int(x) for line in axes.lines for x in line.get_xdata()}) == 1:  # type: ignore[union-attr]
+        axes.set_xlim(0.5, 1.5)
     if metric == "lr":
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        _logarithmic(axes)
     else:
         axes.yaxis.set_major_locator(MaxNLocator(NUM_TICKS))
 
 
+def _logarithmic(axes: Axes) -> None:
+    """Give the axis of the learning rate a few labels, whether it spans a factor of 2 or of 10,000."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    wide = high > 30 * low
+    axes.yaxis.set_major_locator(LogLocator(numticks=NUM_TICKS) if wide else LogLocator(subs=(1, 2, 5), numticks=8))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def _line(axes: Axes, points: Points, colour: str, label: str | None) -> None:
-    epochs, values = zip(*points, strict=True)
+    epochs, values = zip(*((epoch + 1, value) for epoch, value in points), strict=True)
     marker = "o" if len(points) <= 12 else None
     axes.plot(epochs, values, color=colour, marker=marker, markersize=4, label=label)
 
 
-def _mark_selected(axes: Axes, metric: str, history: Mapping[str, Points], selected_epoch: int) -> None:
-    value = dict(history.get(f"val/{metric}", ())).get(selected_epoch)
-    if value is not None:
-        axes.plot(selected_epoch, value, "o", color=VERMILLION, markersize=8, markeredgecolor="white")
-        axes.annotate(f"{value:.3f}", (selected_epoch, value), (6, -12), textcoords="offset points", fontsize=10)
+def _mark_selected(axes: Axes, metric: str, history: Mapping[str, Points], selected_epoch: int | None) -> str:
+    """Mark the value at the selected epoch; return what the axis says of it, where no line passes."""
+    value = None if selected_epoch is None else dict(history.get(f"val/{metric}", ())).get(selected_epoch)
+    if selected_epoch is None or value is None:
+        return ""
+    axes.plot(selected_epoch + 1, value, "o", color=VERMILLION, markersize=8, markeredgecolor="white")
+    return f" (val at {selected_epoch + 1}: {value:.3f})"
 
 
-def _title(metric: str, objective: str) -> str:
-    title = "learning rate" if metric == "lr" else metric.replace("_", " ")
-    return f"{title} (selects the epoch)" if objective.endswith(f"/{metric}") else title
+def _title(metric: str) -> str:
+    return "learning rate" if metric == "lr" else metric.replace("_", " ")
