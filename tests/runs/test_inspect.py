@@ -54,11 +54,10 @@ def test_corrupt_files_are_named_and_the_rest_is_told(tmp_path: Path) -> None:
 def test_counts_sizes_and_intensities_are_those_of_the_files(tmp_path: Path) -> None:
     seen = inspected("data=table", f"data.source.path={write_table(tmp_path)}", f"outputs={tmp_path}")
     sheets = {sheet.title: sheet for sheet in seen.sheets}
-    assert [row[:3] for row in sheets["Splits"].rows] == [
-        ["train", "10", "10"],
-        ["val", "10", "10"],
-        ["test", "10", "10"],
-        ["all", "30", "30"],
+    assert list(sheets["Splits"].heads) == ["", "train", "val", "test", "all"]
+    assert [tuple(row) for row in sheets["Splits"].rows[:2]] == [
+        ("cases", "10", "10", "10", "30"),
+        ("subjects", "10", "10", "10", "30"),
     ]
     assert sheets["Sizes"].rows == [("32 × 32", "27"), ("32 × 40", "1")]
     (row,) = sheets["Intensities"].rows
@@ -74,8 +73,7 @@ def test_spacing_and_pixels_of_classes_of_volumes(tmp_path: Path) -> None:
     seen = inspected("data=phantom_segmentation_3d", *options, f"outputs={tmp_path}", pictures=True)
     sheets = {sheet.title: sheet for sheet in seen.sheets}
     assert sheets["Spacing"].rows == [("3 × 1 × 1", "6")]
-    whole = sheets["Splits"].rows[-1]
-    shares = [float(cell.split("%")[0]) for cell in whole[3:]]
+    shares = [float(row[-1].split("%")[0]) for row in sheets["Splits"].rows[2:]]
     assert sum(shares) == pytest.approx(100, abs=0.05)
     (strip,) = seen.montage
     assert len(strip[1]) == 6

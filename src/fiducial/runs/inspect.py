@@ -62,7 +62,7 @@ def inspect(cfg: DictConfig, title: str, *, near: bool = True, pictures: bool = 
 def _facts(cases: Cases, spec: Spec) -> list[tuple[str, str]]:
     size = " × ".join(map(str, spec.size))
     facts = [("cases", f"{len(cases):,}"), ("subjects", f"{len(set(cases.subject.tolist())):,}")]
-    facts += [("target", spec.target), ("classes", ", ".join(spec.classes))]
+    facts += [("target", spec.target), ("classes", ", ".join(map(_quoted, spec.classes)))]
     facts += [
         ("size in a run", f"{size}{' and other' if spec.target == 'mask' else ''}"),
         ("channels", f"{spec.channels}"),
@@ -70,18 +70,23 @@ def _facts(cases: Cases, spec: Spec) -> list[tuple[str, str]]:
     return [*facts, ("modality", spec.modality)] if spec.modality else facts
 
 
+def _quoted(name: str) -> str:
+    """Return a class's name so that its end is seen in a list."""
+    return f'"{name}"' if "," in name else name
+
+
 def _splits(source: Source, cases: Cases, spec: Spec, seen: Survey) -> Sheet:
-    """Return cases, subjects, and cases, pixels or boxes of each class, by split."""
+    """Return a column a split: cases, subjects, and cases, pixels or boxes of each class."""
     masks, boxed = spec.target == "mask", spec.target == BOXES
-    rows = []
+    columns: list[Sequence[str]] = [("cases", "subjects", *spec.classes)]
     for split in (*SPLITS, "all"):
         where = np.arange(len(cases)) if split == "all" else cases.where(split)
         subjects = len(set(cases.subject[where].tolist()))
         of_classes = _boxes_of_classes(source, where) if boxed else _of_classes(cases, spec, seen, where)
-        rows.append([split, f"{len(where):,}", f"{subjects:,}", *of_classes])
+        columns.append((f"{len(where):,}", f"{subjects:,}", *of_classes))
     note = "Of each class: its share of pixels, and cases that have any." if masks else "Of each class: cases."
     note = "Of each class: boxes, and cases that have any." if boxed else note
-    return Sheet("Splits", ["split", "cases", "subjects", *spec.classes], rows, note)
+    return Sheet("Splits", ["", *SPLITS, "all"], list(zip(*columns, strict=True)), note)
 
 
 def _boxes_of_classes(source: Source, where: NDArray[np.int64]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterable
 from html import escape
@@ -23,7 +24,9 @@ def page(inspection: Inspection) -> str:
         *(_finding(finding) for finding in inspection.findings),
         "" if inspection.findings else '<p class="good">Nothing found that should be looked into.</p>',
         *(f'<p class="hint">{escape(line)}</p>' for line in inspection.looked_for),
+        '<div class="groups">',
         *_strips("Alike", inspection.alike),
+        "</div>",
         *(_sheet(sheet) for sheet in inspection.sheets),
         *_strips("Images", inspection.montage),
     ]
@@ -40,16 +43,21 @@ def _facts(facts: Iterable[tuple[str, str]]) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    items = [f"<li>{escape(item)}</li>" for item in finding.items]
+    items = [f"<li>{_breakable(item)}</li>" for item in finding.items]
     rest = f"<details><summary>{len(items) - OPEN:,} more</summary><ul>{''.join(items[OPEN:])}</ul></details>"
     name = escape(finding.name)
     stops = f"stops a run without <code>data.allow=[{name}]</code>" if name else "stops a run"
     return (
         f'<section class="{"stops" if finding.stops else "told"}">'
-        f"<h3>{escape(finding.title)} <b>{len(items):,}</b></h3>"
+        f"<h3>{escape(finding.title)}: <b>{len(items):,}</b></h3>"
         f"{f'<p>{stops}</p>' if finding.stops else ''}"
         f"<ul>{''.join(items[:OPEN])}</ul>{rest if len(items) > OPEN else ''}</section>"
     )
+
+
+def _breakable(text: str) -> str:
+    """Return text that a browser breaks between the parts of a path or an id, and not inside a number."""
+    return re.sub(r"([/_])(?=\w)", r"\1<wbr>", escape(text))
 
 
 def _sheet(sheet: Sheet) -> str:
@@ -64,11 +72,13 @@ def _strips(title: str, strips: Iterable[tuple[str, Iterable[Picture]]]) -> Iter
     """Yield a heading, and a row of pictures for each strip."""
     for number, (heading, pictures) in enumerate(strips):
         yield f"<h2>{title}</h2>" if number == 0 else ""
-        yield f'<h3>{escape(heading)}</h3><div class="strip">{"".join(map(_picture, pictures))}</div>'
+        strip = f'<div class="strip">{"".join(map(_picture, pictures))}</div>'
+        yield f"<div><h3>{escape(heading)}</h3>{strip}</div>"
 
 
 def _picture(picture: Picture) -> str:
     source = b64encode(picture.png).decode()
     case, caption = escape(picture.case), escape(picture.caption)
     image = f'<img src="data:image/png;base64,{source}" alt="{case}" loading="lazy">'
-    return f'<figure title="{case}">{image}<figcaption>{case}<br><span>{caption}</span></figcaption></figure>'
+    said = f"{_breakable(picture.case)}<br><span>{caption}</span>"
+    return f'<figure title="{case}">{image}<figcaption>{said}</figcaption></figure>'
