@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -97,3 +98,17 @@ def test_a_small_terminal_shows_what_runs_and_what_failed_first() -> None:
     shown = [number for number, _ in made._visible()]
     assert shown == [0, 1, 40, 45]
     assert made._table().row_count == 4
+
+
+def test_a_narrow_terminal_cuts_titles_and_nothing_else(clock: Clock) -> None:
+    made = board(1)
+    made.started(replace(spec(0), title="model=plain_cnn widths=[16,32,64] optimizer.lr=0.0001 dropout=0.25 seed=2"))
+    clock.now += 50
+    made.progressed(Progress(0, 12, 100, 25, 100, objective=0.8123))
+    clock.now += 50
+    console = Console(record=True, width=80, file=io.StringIO())
+    console.print(made._table())
+    head, row = console.export_text().splitlines()[:2]
+    assert head.split() == ["run", "state", "epoch", "objective", "left"]
+    assert "… " in row
+    assert [word for word in ("running", "12/100", "0.8123", "2:30") if word not in row] == []

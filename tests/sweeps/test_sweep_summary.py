@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from fiducial.reports.figures.settings import settings as draw
@@ -60,6 +61,21 @@ def test_an_interval_of_a_score_does_not_leave_0_to_1(summary) -> None:
     assert mean_interval([0.98, 0.99]).high > 1.0
     assert np.isnan(mean_interval([0.5]).low)
     assert np.isnan(mean_interval([]).value)
+
+
+def test_intervals_stay_on_one_line_at_80_columns(tmp_path: Path) -> None:
+    setting = "model=plain_cnn widths=[16,32,64] optimizer.lr=0.0001 dropout=0.25"
+    runs = [(str(seed), setting, finished(tmp_path, str(seed), 0.9, 0.8 + seed / 100)) for seed in range(3)]
+    single = [("d", f"{setting} depth=3", finished(tmp_path, "d", 0.7, 0.7))]
+    console = Console(record=True, width=80, file=io.StringIO())
+    console.print(summarise([*runs, *single]).table())
+    text = console.export_text()
+    assert "[0.785, 0.835]" in text  # 0.81 ± 4.303 · 0.01 / √3
+    assert "[0.600, 0.750]" in text
+    assert "0.810 ± 0.010" in text
+    assert "…" not in text
+    shown = "".join(line[:30] for line in text.splitlines())
+    assert all(word in shown for word in f"{setting} depth=3".split())
 
 
 def test_csv_has_a_line_a_setting_and_score(summary) -> None:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from fiducial.errors import InputError
+from fiducial.wording import counted
 
 HARDWARE = ("hardware=", "hardware.")
 
@@ -58,5 +59,5 @@ def run(args: argparse.Namespace) -> int:
         layer=args.layer,
     )
     table.to_csv(args.to, index=False)
-    print(f"{len(table)} predictions written to {args.to}")
+    print(f"{counted(len(table), 'prediction')} written to {args.to}")
     return 0

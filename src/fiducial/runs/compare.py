@@ -23,6 +23,7 @@ from fiducial.runs.comparison.setting import (
     shown,
 )
 from fiducial.runs.comparison.verdict import Measured, cautions, scores_and_tests
+from fiducial.wording import counted
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _common(
     if not shared:
         raise InputError("--shared-cases: no case is in all runs")
     left_out = len(cases.case) - len(shared)
-    note = f"compared on the {len(shared):,} cases that all have; {left_out:,} of the reference's are left out"
+    note = f"compared on the {counted(len(shared), 'case')} that all have; {left_out:,} of the reference's are left out"
     return cases.only(shared), metrics, [note]
 
 

@@ -168,9 +168,10 @@ def find(name: str, outputs: Path) -> Path:
     found = [run for run in runs if run.name == name or name in _ids(run)]
     if len(found) == 1:
         return found[0]
+    which = f"several: {', '.join(map(str, found))}" if found else "no run"
     latest = "\n  ".join(str(run) for run in sorted(runs, key=lambda run: run.stat().st_mtime)[-3:])
     known = f"The latest are:\n  {latest}" if latest else f"There are no runs in {outputs}"
-    raise InputError(f"expected the folder or the id of a run, got {name!r}, which names {len(found)}. {known}")
+    raise InputError(f"expected the folder or the id of a run, got {name!r}, which names {which}. {known}")
 
 
 def each(outputs: Path) -> Iterator[Path]:

@@ -138,13 +138,15 @@ class Board:
     def _table(self) -> Table:
         table = Table(caption=self._caption(), caption_justify="left", box=None, pad_edge=False)
         for name in ("", "run", "state", "epoch", "objective", "left"):
-            table.add_column(name, justify="left" if name in ("run", "state") else "right", no_wrap=True)
+            # Where the terminal is narrow only titles are cut; they stay on one line by themselves.
+            table.add_column(name, justify="left" if name in ("run", "state") else "right", no_wrap=name != "run")
         now = time.monotonic()
         for number, row in self._visible():
             epoch = f"{row.progress.epoch}/{row.progress.epochs}" if row.progress else ""
             left = _clock(row.left(now)) if row.state == "running" else _clock(row.seconds or None)
             state = Text(row.state, STYLES.get(row.state, "dim"))
-            table.add_row(str(number), Text(row.title), state, epoch, _objective(row.progress), left)
+            title = Text(row.title, no_wrap=True, overflow="ellipsis")
+            table.add_row(str(number), title, state, epoch, _objective(row.progress), left)
         return table
 
     def _visible(self) -> list[tuple[int, Row]]:

@@ -18,6 +18,7 @@ from fiducial.sweeps.board import Board
 from fiducial.sweeps.job import Ending, Measured
 from fiducial.sweeps.plan import Job, Plan
 from fiducial.sweeps.pool import Limits, Pool, warm_up
+from fiducial.wording import counted
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,15 @@ class Estimate:
         """Print the plan: what is done, what would run, and how long it would take."""
         console = console or Console(highlight=False)
         table = Table(box=SIMPLE_HEAD)
-        for name in ("setting", "runs", "done", "running", "to run", "s/step", "steps", "a run takes"):
-            table.add_column(name, justify="left" if name == "setting" else "right", no_wrap=True, overflow="fold")
+        table.add_column("setting", overflow="fold")
+        for name in ("done", "running", "to do", "s/step", "steps", "a run"):
+            table.add_column(name, justify="right", no_wrap=True)
         for setting, jobs in _by_setting(self.plan.jobs).items():
             standing = [job.standing for job in jobs]
             missing = [job for job in jobs if job in self.plan.to_run]
             cells = self._costs(missing[0]) if missing else ("", "", "")
-            counts = (len(jobs), standing.count("done") + standing.count("pruned"), standing.count("running"))
-            table.add_row(Text(setting), *(str(count or "") for count in (*counts, len(missing))), *cells)
+            counts = (standing.count("done") + standing.count("pruned"), standing.count("running"), len(missing))
+            table.add_row(Text(setting), *(str(count or "") for count in counts), *cells)
         console.print(table)
         console.print(self.sentence(), soft_wrap=True)
 
@@ -86,14 +88,15 @@ class Estimate:
         """Return the plan in one line."""
         jobs, to_run = self.plan.jobs, self.plan.to_run
         repeated = f" ({self.plan.num_repeated} combinations say the same as others)" if self.plan.num_repeated else ""
+        runs = counted(len(jobs), "run")
         if not to_run:
-            return f"{len(jobs)} runs{repeated}, all done or running"
-        return f"{len(to_run)} of {len(jobs)} runs to do{repeated}, {self.at_once} at once: {_span(self.seconds)}"
+            return f"{runs}{repeated}, all done or running"
+        return f"{len(to_run)} of {runs} to do{repeated}, {self.at_once} at once: {_span(self.seconds)}"
 
     def _costs(self, job: Job) -> tuple[str, str, str]:
         measured = self.measured[job.cost]
         steps = measured.steps * job.composed.cfg.epochs
-        return f"{measured.step_seconds:.3g}", f"{steps:,}", _span(self.seconds_of(job))
+        return f"{measured.step_seconds:.3g}", f"{steps:,}", _span(self.seconds_of(job)).replace("about", "≈")
 
 
 def _measured(job: Job, ending: Ending) -> Measured:

@@ -17,6 +17,7 @@ from fiducial.objective import lower_is_better
 from fiducial.reports.summary import LEADING
 from fiducial.runs import folder
 from fiducial.statistics import Interval, mean_interval
+from fiducial.wording import heading
 
 NUM_SCORES = 2  # test scores that the table shows beside the objective; the CSV has all of them
 
@@ -104,8 +105,9 @@ class Summary:
     def table(self) -> Table:
         """Return the summary for a terminal."""
         table = Table(box=SIMPLE_HEAD, caption=self.caption(), caption_justify="left")
-        for name in ("setting", "runs", self.objective, *(f"test {name}" for name in self.shown())):
-            table.add_column(name, justify="left" if name == "setting" else "right", overflow="fold")
+        table.add_column("setting", overflow="fold")
+        for name in ("runs", self.objective, *(f"test {name}" for name in self.shown())):
+            table.add_column(heading(name), justify="right", no_wrap=True)
         for setting, results in self.settings.items():
             objective = _with_deviation(_mean(results), _deviation([result.objective[1] for result in results]))
             scores = (self._cell(results, name) for name in self.shown())
@@ -136,7 +138,7 @@ class Summary:
 
     def _cell(self, results: Sequence[Result], score: str) -> str:
         interval = self.of(results, score)
-        bounds = "" if interval.low != interval.low else f" [{interval.low:.3f}, {interval.high:.3f}]"
+        bounds = "" if interval.low != interval.low else f"\n[{interval.low:.3f}, {interval.high:.3f}]"
         return _with_deviation(interval.value, self.deviation(results, score)) + bounds
 
 

@@ -29,6 +29,7 @@ from fiducial.tracking import Run, Tracker, reconcile, track
 from fiducial.tracking.courier import DELIVERED, Courier
 from fiducial.tracking.journal import History
 from fiducial.tracking.liveness import FOLDER, write_whole
+from fiducial.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -225,8 +226,8 @@ def _refuse_incomplete(board: Board) -> None:
     endings = board.endings.values()
     failed = sum(ending.state == "failed" for ending in endings)
     elsewhere = sum(ending.state == "elsewhere" for ending in endings)
-    parts = [f"{failed} of {len(board.rows)} runs failed"] if failed else []
-    parts += [f"{elsewhere} are being run by another process"] if elsewhere else []
+    parts = [f"{failed} of {counted(len(board.rows), 'run')} failed"] if failed else []
+    parts += [f"being run by another process: {elsewhere}"] if elsewhere else []
     if parts:
         raise IncompleteError(f"{' and '.join(parts)}; the same command again runs only what is missing")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from math import inf, nan
 from pathlib import Path
@@ -64,7 +66,7 @@ def comparison() -> Comparison:
     ("needed", "shown"),
     [
         (None, ""),
-        (156.0, "about 1 more cases"),
+        (156.0, "about 1 more case"),
         (160.2, "about 5 more cases"),
         (1384.2, "about 1,300 more cases"),
         (15_000, "about 15,000 more cases"),
@@ -108,6 +110,41 @@ def test_terminal_shows_names_scores_and_verdicts(comparison: Comparison) -> Non
         "hd95 ↓",
     ):
         assert shown in text, shown
+
+
+def shown_at(width: int, comparison: Comparison) -> str:
+    console = Console(record=True, width=width, highlight=False, file=io.StringIO())
+    terminal.show(comparison, console)
+    return console.export_text()
+
+
+@pytest.mark.parametrize("metrics", [["auroc", "hd95"], ["auroc", "hd95", "surface_dice", "balanced_accuracy"]])
+def test_intervals_and_verdicts_stay_on_one_line_at_80_columns(comparison: Comparison, metrics: list[str]) -> None:
+    def filled(entry: Entry) -> Entry:
+        score, test = entry.scores["auroc"], entry.tests.get("auroc")
+        tests = dict.fromkeys(metrics, test) if test else {}
+        label = f"{entry.label} widths=[16,32,64] scheduler=cosine"
+        return replace(entry, label=label, scores=dict.fromkeys(metrics, score), tests=tests)
+
+    others = [filled(entry) for entry in comparison.others]
+    wide = replace(comparison, reference=filled(comparison.reference), others=others, metrics=metrics)
+    text = shown_at(80, replace(wide, objective="val/balanced_accuracy"))
+    tables = [line for line in text.splitlines() if "─" in line or line.startswith(" ")]
+    assert max(map(len, tables)) <= 80
+    assert text.count("[0.814, 1.014]") == len(metrics)
+    assert text.count("[−0.220, −0.120]") == text.count("worse, p 0.025") == len(metrics)
+    assert text.count("about 1,300 more cases") == len(metrics)
+    assert "…" not in text
+
+
+def test_each_test_is_named_with_the_settings_it_was_made_for(comparison: Comparison) -> None:
+    first, *rest = comparison.others
+    other = replace(first, tests={**first.tests, "auroc": replace(first.tests["auroc"], name="DeLong, 1 × 3 runs")})
+    mixed = replace(comparison, others=[other, *rest])
+    expected = f"DeLong, 1 × 3 runs for {EVIL}; DeLong, 3 × 3 runs for model=c, model=d"
+    assert f"auroc: {expected}" in shown_at(400, mixed)
+    assert "auroc: DeLong, 3 × 3 runs\n" in shown_at(400, comparison)
+    assert escape(expected) in page(mixed)
 
 
 def test_terminal_names_how_many_settings_it_hides(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:

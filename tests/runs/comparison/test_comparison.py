@@ -64,7 +64,7 @@ def test_seeds_are_one_setting_and_its_score_is_their_mean(write: Write, predict
     assert found.reference.scores["auroc"].deviation == pytest.approx(np.std(areas, ddof=1))
     assert math.isnan(found.others[0].scores["auroc"].deviation)
     assert found.others[0].tests["accuracy"].name == "paired t, 1 × 3 runs"
-    assert any("1 of 2 settings were trained with one seed" in note for note in found.notes)
+    assert any("settings with one seed: 1 of 2" in note for note in found.notes)
 
 
 def test_folds_of_a_seed_are_one_prediction_of_each_case(write: Write, predictions: Any, outputs: Path) -> None:
@@ -129,7 +129,7 @@ def test_scores_by_case_with_undefined_ones(write: Write, case_scores: Any, outp
     assert dice.second == ("Wilcoxon", pytest.approx(stats.wilcoxon(means).pvalue))
     assert found.falling == {"hd95"}
     assert other.tests["hd95"].verdict == "worse"
-    assert sum("undefined for up to 1 cases" in note for note in found.notes) == 2
+    assert sum("undefined for up to 1 case in" in note for note in found.notes) == 2
 
 
 def test_the_metric_of_the_objective_is_compared_unless_others_are_asked_for(

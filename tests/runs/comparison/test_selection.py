@@ -54,7 +54,7 @@ def test_an_unfinished_run_is_refused_by_name_and_left_out_of_an_experiment(writ
         names(outputs, runs=[broken.name])
     members, notes = select(Selection(outputs, experiment="digits"), Finder(outputs))
     assert [member.name for member in members] == [done.name]
-    assert notes == ["1 unfinished runs are left out"]
+    assert notes == ["left out: 1 unfinished run"]
 
 
 def test_by_experiment(write: Write, outputs: Path) -> None:

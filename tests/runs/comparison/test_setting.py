@@ -36,7 +36,7 @@ def test_the_same_experiment_twice_counts_once_the_later_one(write: Write) -> No
     os.utime(early / "scores.json", (1, 1))
     (setting,), notes = settings_of([of_folder(late), of_folder(early)])
     assert [member.name for member in setting.members] == [late.name]
-    assert notes == ["1 runs were repeated with the same settings and seed; the later ones count"]
+    assert notes == ["repeated with the same settings and seed: 1 run; the later ones count"]
 
 
 def test_what_follows_from_an_option_is_not_named(write: Write) -> None:

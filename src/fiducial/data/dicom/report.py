@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fiducial.wording import counted
+
 LINE = ("status", "subject", "case", "series", "modality", "kind", "files", "changes", "notes")
 
 
@@ -49,10 +51,11 @@ class Report:
     def text(self, options: Mapping[str, str]) -> str:
         """Return the report in Markdown."""
         imported, refused = self.having("imported"), self.having("refused")
+        of_what = f"{counted(len(imported), 'case')} of {counted(len(self.subjects), 'subject')}"
         lines = [
             "# Import of DICOM studies",
             "",
-            f"{len(imported)} cases of {len(self.subjects)} subjects; {len(refused)} series refused.",
+            f"{of_what}; {len(refused)} series refused.",
             "Profile: DICOM PS3.15 Annex E, basic (table of edition 2026c). "
             + ", ".join(f"{name}: {value}" for name, value in options.items())
             + ".",
@@ -63,7 +66,7 @@ class Report:
             lines += [f"| {r['case']} | {r['modality']} | {r['files']} | {r['notes']} |" for r in refused]
         if self.skipped:
             lines += ["", "## Not images", ""]
-            lines += [f"- {reason}: {count} files" for reason, count in sorted(self.skipped.items())]
+            lines += [f"- {reason}: {counted(count, 'file')}" for reason, count in sorted(self.skipped.items())]
         lines += ["", "## What was changed", "", "| tag | attribute | what | times |", "|---|---|---|---|"]
         lines += [
             _row(key, count)

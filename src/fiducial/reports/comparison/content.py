@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from math import inf, isnan
 from typing import Literal
 
+from fiducial.wording import counted
+
 Verdict = Literal["better", "worse", "cannot tell"]
 
 
@@ -117,6 +119,7 @@ class Comparison:
         return [self.reference, *self.others]
 
 
+MOST_NAMES = 4  # of settings, in a line
 MOST_TIMES = 100  # beyond so many times the cases that were tested, a forecast is none
 
 
@@ -134,17 +137,42 @@ def more_cases(test: PairedTest) -> str:
         return f"over {(MOST_TIMES - 1) * test.cases:,} more cases"
     more = max(test.cases_needed - test.cases, 1.0)
     size = 10 ** max(len(str(int(more))) - 2, 0)
-    return f"about {-int(-more // size) * size:,} more cases"
+    return f"about {counted(-int(-more // size) * size, 'more case')}"
 
 
 def summary(comparison: Comparison) -> list[str]:
     """Return the facts that every form of the comparison states: on what, against what, how it was decided."""
     return [
-        f"{comparison.cases:,} {comparison.split} cases of {comparison.subjects:,} subjects, the same for all",
+        f"{of_what(comparison)}, the same for all",
         f"reference: {comparison.reference.label}, {comparison.chosen}",
-        f"verdicts hold at 5 % for all {comparison.family} tests together (Holm)",
+        f"verdicts hold at 5 % for {together(comparison)} (Holm)",
         *comparison.notes,
     ]
+
+
+def of_what(comparison: Comparison) -> str:
+    """Return how many cases and subjects are compared."""
+    return f"{counted(comparison.cases, f'{comparison.split} case')} of {counted(comparison.subjects, 'subject')}"
+
+
+def tests_made(entries: Sequence[Entry], metric: str) -> str:
+    """Return the name of the test that was made; of several, each with the settings that it was made for."""
+    settings: dict[str, list[str]] = {}
+    for entry in entries:
+        settings.setdefault(entry.tests[metric].name, []).append(entry.label)
+    if len(settings) == 1:
+        return next(iter(settings))
+    return "; ".join(f"{name} for {_listed(labels)}" for name, labels in settings.items())
+
+
+def _listed(labels: Sequence[str]) -> str:
+    more = len(labels) - MOST_NAMES
+    return ", ".join(labels[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def together(comparison: Comparison) -> str:
+    """Return what a verdict's 5 % are shared by: `all 9 tests together`."""
+    return "the one test" if comparison.family == 1 else f"all {comparison.family:,} tests together"
 
 
 def number(value: float, digits: int = 3, *, sign: bool = False) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from math import isfinite, isnan
 
-from fiducial.reports.comparison.content import Comparison, Entry, Score, direction, number
+from fiducial.reports.comparison.content import Comparison, Entry, Score, direction, number, of_what, together
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -83,10 +83,10 @@ def _comments(comparison: Comparison) -> Iterator[str]:
     yield "% needs \\usepackage{booktabs}"
     yield (
         f"% Mean over runs, its standard deviation between runs where there are several, and 95 % interval, on "
-        f"{comparison.cases:,} {comparison.split} cases of {comparison.subjects:,} subjects."
+        f"{of_what(comparison)}."
     )
     reference = " ".join(comparison.reference.label.split())
-    yield f"% + better, - worse than {reference}, 5 % for {comparison.family} tests together (Holm)"
+    yield f"% + better, - worse than {reference}, 5 % for {together(comparison)} (Holm)"
 
 
 def _line(entry: Entry, comparison: Comparison) -> str:

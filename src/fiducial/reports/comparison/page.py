@@ -18,6 +18,7 @@ from fiducial.reports.comparison.content import (
     probability,
     spread,
     summary,
+    tests_made,
 )
 
 WIDTH, HEIGHT, MARGIN = 240, 22, 8
@@ -79,10 +80,8 @@ def _metric(comparison: Comparison, metric: str) -> str:
     rows = [f"<tr>{_cells(heads, _test(entry, test, scale, second=second))}</tr>" for entry, test in tests]
     title = f"<h2>{escape(metric.replace('_', ' '))}</h2>"
     score = spread(comparison.reference.scores[metric])
-    names = "; ".join(dict.fromkeys(test.name for _, test in tests))
-    hint = (
-        f"Reference {escape(comparison.reference.label)}: {escape(score)}; {better} is better. Test: {escape(names)}."
-    )
+    made = escape(tests_made(comparison.others, metric))
+    hint = f"Reference {escape(comparison.reference.label)}: {escape(score)}; {better} is better. Test: {made}."
     return f'{title}<p class="hint">{hint}</p>{_table(heads, rows)}'
 
 

@@ -19,10 +19,13 @@ from fiducial.reports.comparison.content import (
     probability,
     spread,
     summary,
+    tests_made,
 )
+from fiducial.wording import heading
 
 COLOURS = {"better": "green", "worse": "red", "cannot tell": "yellow"}
-MOST_ROWS, MOST_NAMES, WIDEST_LABEL = 30, 4, 24
+MOST_ROWS, WIDEST_LABEL = 30, 20
+WIDEST_CELL = 26  # "cannot tell, p < 0.001" and the space beside it
 
 
 def show(comparison: Comparison, console: Console | None = None) -> None:
@@ -35,19 +38,28 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     for line in summary(comparison):
         console.print(escape(line), soft_wrap=True)
-    console.print(_scores(comparison))
-    console.print(_tests(comparison))
+    groups = _fitting(comparison.metrics, console.width)
+    for metrics in groups:
+        console.print(_scores(comparison, metrics))
+    for metrics in groups:
+        console.print(_tests(comparison, metrics))
     hidden = len(comparison.others) - MOST_ROWS
     if hidden > 0:
         console.print(f"{hidden:,} more settings, of lower {comparison.objective}: --html or --csv FILE has them all")
     console.print(escape(explanation(comparison)), style="dim", soft_wrap=True)
 
 
+def _fitting(metrics: Sequence[str], width: int) -> list[Sequence[str]]:
+    """Return the metrics in groups of as many as fit beside each other."""
+    room = max(1, (width - WIDEST_LABEL - 2) // WIDEST_CELL)
+    return [metrics[start : start + room] for start in range(0, len(metrics), room)]
+
+
 def explanation(comparison: Comparison) -> str:
     """Return how to read the tests."""
     tests = {metric: [entry.tests[metric] for entry in comparison.others] for metric in comparison.metrics}
     every = [test for row in tests.values() for test in row]
-    parts = [f"{metric}: {', '.join(_names(row))}" for metric, row in tests.items()]
+    parts = [f"{metric}: {tests_made(comparison.others[:MOST_ROWS], metric)}" for metric in comparison.metrics]
     parts.append("differences are setting minus reference with 95 % intervals; p is two-sided, by Holm")
     if any(more_cases(test) for test in every):
         parts.append(
@@ -59,39 +71,35 @@ def explanation(comparison: Comparison) -> str:
     return "\n".join(parts)
 
 
-def _names(tests: Sequence[PairedTest]) -> list[str]:
-    """Return the names of the tests, those of settings with the same numbers of runs once."""
-    return list(dict.fromkeys(test.name for test in tests))[:MOST_NAMES]
-
-
-def _scores(comparison: Comparison) -> Table:
-    table = _table(comparison, "Scores", ["setting", "runs", comparison.objective, *_heads(comparison)])
+def _scores(comparison: Comparison, metrics: Sequence[str]) -> Table:
+    table = _table(comparison, "Scores", ["runs", comparison.objective, *_heads(comparison, metrics)])
     for entry in comparison.entries[: MOST_ROWS + 1]:
         objective = "–" if entry.objective is None else number(entry.objective)
-        scores = [escape(spread(entry.scores[metric], "\n")) for metric in comparison.metrics]
+        scores = [escape(spread(entry.scores[metric], "\n")) for metric in metrics]
         mark = "\n(reference)" if entry is comparison.reference else ""
         table.add_row(escape(entry.label) + mark, str(len(entry.runs)), objective, *scores)
     return table
 
 
-def _tests(comparison: Comparison) -> Table:
-    table = _table(comparison, "Against the reference", ["setting", *_heads(comparison)])
+def _tests(comparison: Comparison, metrics: Sequence[str]) -> Table:
+    table = _table(comparison, "Against the reference", _heads(comparison, metrics))
     for entry in comparison.others[:MOST_ROWS]:
-        table.add_row(escape(entry.label), *(_test(entry.tests[metric]) for metric in comparison.metrics))
+        table.add_row(escape(entry.label), *(_test(entry.tests[metric]) for metric in metrics))
     return table
 
 
 def _table(comparison: Comparison, title: str, headings: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    table.add_column("setting", overflow="fold")
+    for name in headings:
+        table.add_column(heading(name), no_wrap=True)
     longest = max(len(entry.label) for entry in comparison.entries)
     table.columns[0].min_width = min(longest, WIDEST_LABEL)
     return table
 
 
-def _heads(comparison: Comparison) -> list[str]:
-    return [f"{metric.replace('_', ' ')} {direction(comparison, metric)}" for metric in comparison.metrics]
+def _heads(comparison: Comparison, metrics: Sequence[str]) -> list[str]:
+    return [f"{metric} {direction(comparison, metric)}" for metric in metrics]
 
 
 def _test(test: PairedTest) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fiducial.errors import InputError, nearest
 from fiducial.runs import folder
 from fiducial.runs.comparison.member import Member, of_folder, of_store
+from fiducial.wording import counted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -116,8 +117,8 @@ class Finder:
         if re.fullmatch(r"[0-9a-f]{32}", name):
             return of_store(self.client, self._stored(name))
         raise InputError(
-            f"expected the folder or the id of a run, got {name!r}, which names none of the {len(self.folders)} runs "
-            f"in {self.outputs / 'runs'}{nearest(name, self.names)}"
+            f"expected the folder or the id of a run, got {name!r}, which names none of the "
+            f"{counted(len(self.folders), 'run')} in {self.outputs / 'runs'}{nearest(name, self.names)}"
         )
 
     def in_sweep(self, sweep: str) -> list[Path]:
@@ -208,7 +209,7 @@ def select(selection: Selection, finder: Finder) -> tuple[list[Member], list[str
         found += finder.matching("", selection.experiment)
     if not found:
         raise InputError("expected finished runs to compare, got none: name runs, or --sweep, --experiment, --filter")
-    notes = [f"{unfinished} unfinished runs are left out"] if unfinished else []
+    notes = [f"left out: {counted(unfinished, 'unfinished run')}"] if unfinished else []
     return list({member.place: member for member in found}.values()), notes
 
 

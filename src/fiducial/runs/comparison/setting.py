@@ -10,6 +10,7 @@ from fiducial.config import GROUPS
 from fiducial.config.defaults import known_default
 from fiducial.errors import InputError
 from fiducial.runs.comparison.member import Member
+from fiducial.wording import counted
 
 SEED, FOLD = "seed", "data.fold"
 WITHOUT_EFFECT = ("launcher", "search", "tracking")
@@ -62,7 +63,11 @@ def settings_of(members: Sequence[Member], *, each_run: bool = False) -> tuple[l
             key.add(("run", member.name))
         groups[frozenset(key)][_repetition(member)] = member
     left_out = len(members) - sum(len(group) for group in groups.values())
-    notes = [f"{left_out} runs were repeated with the same settings and seed; the later ones count"] if left_out else []
+    notes = (
+        [f"repeated with the same settings and seed: {counted(left_out, 'run')}; the later ones count"]
+        if left_out
+        else []
+    )
     return [_setting(list(group.values()), each_run=each_run) for group in groups.values()], notes
 
 

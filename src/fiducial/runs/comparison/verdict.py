@@ -10,6 +10,7 @@ from fiducial import paired
 from fiducial.paired import Effect, Holm
 from fiducial.reports.comparison.content import PairedTest, Score, Verdict
 from fiducial.runs.comparison.measure import Contrast, Sample, falls
+from fiducial.wording import counted
 
 LEVEL = 0.05  # of the whole family of tests
 
@@ -69,13 +70,13 @@ def cautions(settings: Sequence[Measured]) -> Iterator[str]:
     """Yield what a reader must know of the tests."""
     if single := sum(setting.repetitions == 1 for setting in settings):
         yield (
-            f"{single} of {len(settings)} settings were trained with one seed: verdicts about them are about the "
-            "trained networks, and leave open what another seed would give"
+            f"settings with one seed: {single} of {len(settings)}; verdicts about them are about the trained networks, "
+            "and leave open what another seed would give"
         )
     for metric in settings[1].contrasts:
         if most := max(setting.contrasts[metric].undefined for setting in settings[1:]):
             yield (
-                f"{metric} is undefined for up to {most:,} cases in one of two settings but not in the other; they are "
+                f"{metric} is undefined for up to {counted(most, 'case')} in one of two settings but not in the other: "
                 "left out of the difference, which may favour the setting that failed on them"
             )
 
