@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -69,7 +70,7 @@ def _panel(axes: Axes, metric: str, history: Mapping[str, Points], selected_epoc
     axes.set_title(_title(metric))
     axes.set_xlabel(f"epoch{_mark_selected(axes, metric, history, selected_epoch)}")
     axes.xaxis.set_major_locator(MaxNLocator(NUM_TICKS, integer=True, min_n_ticks=1))
-    if len({int(x) for line in axes.lines for x in line.get_xdata()}) == 1:  # type: ignore[union-attr]
+    if len({x for line in axes.lines for x in np.asarray(line.get_xdata()).tolist()}) == 1:
         axes.set_xlim(0.5, 1.5)
     if metric == "lr":
         _logarithmic(axes)
