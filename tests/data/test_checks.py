@@ -36,7 +36,10 @@ def test_a_sound_table_passes() -> None:
         ({"split": ["train"] * 6}, "none are in val, test"),
         ({"label": [0, 1, 2, 1, 0, -1]}, "labels must be 0 to 1; c: 2, f: -1"),
         ({"case": list("abcdea")}, "case ids must be unique; used more than once: a"),
-        ({"subject": list("pqrpst")}, r"a subject must be in one split only; p \(train, val\)$"),
+        (
+            {"subject": list("pqrpst")},
+            r"^a subject must be in one split only; p \(train, val\)\. .*data\.allow=\[shared_subjects\]$",
+        ),
         ({"subject": ["p"] * 6}, r"p \(train, val, test\)"),
     ],
 )
@@ -55,5 +58,11 @@ def test_five_offenders_are_named_and_the_rest_counted() -> None:
     split = np.array(["train", "val", "test"] * 8)
     case, subject = np.array([f"c{n:02d}" for n in range(24)]), np.repeat([f"s{n}" for n in range(8)], 3)
     many = Cases(case=case, subject=subject, split=split, label=np.zeros(24, int))
-    with pytest.raises(InputError, match=r"s4 \(train, val, test\) and 3 more$"):
+    with pytest.raises(InputError, match=r"s4 \(train, val, test\) and 3 more\. "):
         check(many, SPEC)
+
+
+def test_the_file_that_says_so_is_named() -> None:
+    with pytest.raises(InputError, match=r"^cases\.csv: a subject must be in one split only; p"):
+        check(table(subject=["p"] * 6), SPEC, place="cases.csv")
+    check(table(subject=["p"] * 6), SPEC, place="cases.csv", allow_shared_subjects=True)

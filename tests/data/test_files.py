@@ -76,5 +76,5 @@ def test_known_hashes_are_those_of_the_files(tmp_path: Path) -> None:
     path = write(tmp_path / "data")
     source = Table(path=path, cache=tmp_path / "cache")
     expected = [hashlib.sha256((path.parent / f"{number}.npy").read_bytes()).hexdigest() for number in range(8)]
-    assert source._content_hashes() == expected
-    assert Table(path=path, cache=tmp_path / "cache")._content_hashes() == expected
+    assert source._content_hashes == expected
+    assert Table(path=path, cache=tmp_path / "cache")._content_hashes == expected

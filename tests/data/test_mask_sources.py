@@ -332,6 +332,42 @@ class TestMaskTable:
         with pytest.raises(InputError, match="split must be train, val, test; got 'training'"):
             _ = MaskTable(path=self.write(tmp_path, rows), classes=["background", "a", "b"]).cases
 
+    @pytest.mark.parametrize("suffix", [".png", ".tif"])
+    def test_masks_of_black_and_white(self, tmp_path: Path, suffix: str) -> None:
+        truth = np.random.default_rng(0).integers(0, 2, (5, 6, 7)).astype(bool)
+        for number, mask in enumerate(truth):
+            Image.fromarray(np.full((6, 7), number, np.uint8)).save(tmp_path / f"i{number}.png")
+            Image.fromarray((255 * mask).astype(np.uint8)).save(tmp_path / f"m{number}{suffix}")
+        rows = [{"path": f"i{n}.png", "mask": f"m{n}{suffix}", "region": f"m{n}{suffix}"} for n in range(5)]
+        path = self.write(tmp_path, rows)
+        source = MaskTable(path=path, values=[0, 255])
+        np.testing.assert_array_equal([source.sample(n).mask for n in range(5)], truth)
+        np.testing.assert_array_equal(source.sample(2).region, truth[2])
+        swapped = MaskTable(path=path, values=[255, 0])
+        np.testing.assert_array_equal(swapped.sample(3).mask, ~truth[3])
+        assert len({s.identity(3) for s in (source, swapped, MaskTable(path=path))}) == 3
+        with pytest.raises(InputError, match=r"m1.*found 0, 255.*data\.source\.values=\[0,255\]"):
+            MaskTable(path=path).sample(1)
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ([0, 255], r"a value for each class \(background, a, b\); got \[0, 255\]"),
+            ([0, 9, 9], "another value for each class"),
+            ([0, 1, 7], "expected the values 0, 1, 7 in a mask, found 0, 1, 2"),
+        ],
+    )
+    def test_values_that_do_not_fit(self, tmp_path: Path, values: list[int], message: str) -> None:
+        path = self.write(tmp_path, self.rows(tmp_path))
+        with pytest.raises(InputError, match=message):
+            MaskTable(path=path, classes=["background", "a", "b"], values=values).sample(0)
+
+    def test_a_case_in_two_lines(self, tmp_path: Path) -> None:
+        rows = self.rows(tmp_path)
+        path = self.write(tmp_path, [*rows, rows[1]])
+        with pytest.raises(InputError, match=r"cases\.csv: expected one line a case; .*i1.* \(lines 3, 7\)"):
+            _ = MaskTable(path=path, classes=["background", "a", "b"]).cases
+
     def test_sites_and_columns(self, tmp_path: Path) -> None:
         rows = [
             {**row, "site": "ab"[n % 2], "age": "" if n == 3 else str(50 + n)}

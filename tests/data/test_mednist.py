@@ -93,6 +93,21 @@ def test_unpacked_folder_is_read_in_place(tmp_path: Path) -> None:
         _ = MedNIST(folder=tmp_path / "data", cache=tmp_path / "cache").files
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_files_stay_in_one_split(tmp_path: Path, seed: int) -> None:
+    members = images()
+    for copy, original in ((0, 3), (1, 2)):
+        members[f"MedNIST/Hand/{copy:06d}.jpeg"] = members[f"MedNIST/Hand/{original:06d}.jpeg"]
+    pack(tmp_path / "MedNIST.tar.gz", members)
+    cases = MedNIST(folder=tmp_path, cache=tmp_path / "cache", fractions=(0.5, 0.25, 0.25), seed=seed).cases
+    split, subject = (dict(zip(cases.case, column, strict=True)) for column in (cases.split, cases.subject))
+    for copy, original in ((0, 3), (1, 2)):
+        names = f"Hand/{copy:06d}.jpeg", f"Hand/{original:06d}.jpeg"
+        assert split[names[0]] == split[names[1]]
+        assert subject[names[0]] == subject[names[1]] == names[0]
+    assert len(set(cases.subject)) == len(cases) - 2
+
+
 @pytest.mark.parametrize(
     ("extra", "links"),
     [
@@ -125,6 +140,12 @@ def test_truncated_and_foreign_archives_leave_nothing(folder: Path, tmp_path: Pa
     with pytest.raises(InputError, match=r"expected the folders AbdomenCT, .*found none"):
         _ = MedNIST(folder=folder, cache=cache).files
     assert [path.name for path in cache.iterdir() if path.is_dir()] == []
+
+
+def test_what_images_are_like_is_known_without_the_archive(tmp_path: Path) -> None:
+    spec = MedNIST(folder=tmp_path, cache=tmp_path / "cache", size=(32, 48), channels=3, download=False).spec
+    assert (spec.channels, spec.size, spec.classes) == (3, (32, 48), CLASSES)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_archive_and_download_the_address_is_told(tmp_path: Path) -> None:

@@ -163,3 +163,12 @@ def test_options_that_cannot_be_used_are_named(options: dict[str, Any], named: s
 def test_the_key_follows_from_the_options() -> None:
     assert Preparation(spacing=1).key == Preparation(spacing=[1.0, 1.0, 1.0]).key
     assert len({Preparation(**options).key for options in ({}, {"spacing": 1}, {"intensity": "zscore"})}) == 3
+
+
+def test_an_image_that_cannot_be_written_to_is_taken_and_left(recwarn: pytest.WarningsRecorder) -> None:
+    image = np.arange(12, dtype=np.uint8).reshape(1, 3, 4)
+    image.flags.writeable = False
+    after = Preparation(orientation=None, intensity="minmax")(Sample(image))
+    np.testing.assert_allclose(after.image[0], np.arange(12).reshape(3, 4) / 11, atol=1e-6)
+    assert not recwarn.list
+    assert image[0, 2, 3] == 11

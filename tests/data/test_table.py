@@ -97,7 +97,9 @@ def test_other_column_names_and_a_draw_by_subject(table: Any) -> None:
     ("text", "options", "message"),
     [
         ("path,lable\n0.png,a\n", {}, r"table\.csv: there is no column 'label'; did you mean lable\? .*path, lable"),
-        ("", {}, "there is no column 'path' .*there are: none"),
+        ("", {}, r"table\.csv: the file is empty; expected a line of column names \(path, label\)"),
+        ("file;label\n0.png;a\n", {}, r"there is no column 'path' \(there are: file, label\)"),
+        (lines("path,label", *"ab" * 3) + "1.png,a\n5.png,b\n1.png,a\n", {}, r"1\.png \(lines 3, 8, 10\), 5\.png \(l"),
         (lines("path,label", "a"), {"subject_column": "patient"}, "there is no column 'patient'"),
         (lines("path,label", "a"), {"split_column": "fold"}, "there is no column 'fold'"),
         ("path,label,label\n0.png,a,b\n", {}, "there are two of label"),
@@ -111,8 +113,9 @@ def test_other_column_names_and_a_draw_by_subject(table: Any) -> None:
         (lines("path,label", "a", "", "b"), {}, "line 3: the label is missing"),
         (lines("path,label", "a", "b|c"), {"target": "multiclass"}, "line 3: expected one label, got b and c"),
         (lines("path,label", "a", "b", "c"), {"classes": ["a", "b"]}, "line 4: label 'c' is none of the classes a, b"),
-        (lines("path,label", "a", "a"), {}, "at least two classes are needed; found a"),
-        (lines("path,label", "", ""), {}, "at least two classes are needed; found none"),
+        (lines("path,label", "a", "a"), {}, "at least two classes are needed; column 'label' has only a"),
+        (lines("path,label", "", ""), {}, r"column 'label' is empty in all 2 lines: fill it, .*source\.label_column"),
+        (lines("path,label", "a", *[""] * 7, "b"), {}, "lines 3, 4, 5, 6, 7 and 2 more: the label is missing"),
         (
             lines("path,label", "a", "b", "c"),
             {"target": "binary"},
@@ -144,3 +147,28 @@ def test_missing_image_is_named_with_its_case(table: Any, tmp_path: Path, pack: 
     source = table(lines("path,label", "a", "b") + "gone.png,b\n", cache=tmp_path / "cache", pack=pack)
     with pytest.raises(InputError, match=r"case gone\.png: .*there is no .*"):
         source.read(2)
+
+
+@pytest.mark.parametrize("sign", [";", "\t"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_semicolons_and_tabs_separate_too(table: Any, sign: str, mark: str) -> None:
+    text = lines("path,label,note", "a,x", "b,y", "a,z")
+    other = table(mark + text.replace(",", sign))
+    assert other.cases.case.tolist() == ["0.png", "1.png", "2.png"]
+    assert other.rows == table(text).rows
+
+
+def test_commas_separate_where_they_give_the_columns(table: Any) -> None:
+    source = table("path,label,a;b;c;d\n0.png,x,1\n1.png,y,2\n2.png,x,3\n")
+    assert list(source.rows[0]) == ["path", "label", "a;b;c;d"]
+
+
+def test_unlabelled_cases_are_only_looked_at(table: Any) -> None:
+    bare, part = table(lines("path,label", "", "")), lines("path,label", "b", "", "a", "b")
+    bare.look_only()
+    assert bare.spec.classes == ()
+    assert bare.cases.label.tolist() == [-1, -1]
+    source = table(part)
+    source.look_only()
+    assert source.spec.classes == ("a", "b")
+    assert source.cases.label.tolist() == [1, -1, 0, 1]

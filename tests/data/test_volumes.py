@@ -136,6 +136,29 @@ def test_values_that_are_no_class_numbers_are_named(values: list[float], found: 
         as_mask(np.array(values), 2, "mask.nii.gz")
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32])
+def test_stored_values_stand_for_classes(kind: type) -> None:
+    truth = np.random.default_rng(0).integers(0, 3, (5, 7))
+    stored = np.array([0, 255, 128], kind)[truth]
+    np.testing.assert_array_equal(as_mask(stored, 3, "m.png", {0: 0, 255: 1, 128: 2}), truth)
+    with pytest.raises(InputError, match=r"m\.png: expected the values 0, 255 in a mask, found 0, 128, 255"):
+        as_mask(stored, 2, "m.png", {0: 0, 255: 1})
+
+
+def test_values_of_other_masks_are_told_with_the_option_that_reads_them() -> None:
+    with pytest.raises(InputError, match=r"found 0, 255\. .*data\.source\.values=\[0,255\]$"):
+        as_mask(np.array([0, 255]), 2, "mask.png")
+    with pytest.raises(InputError, match=r"found 0, 7, 9\. .*data\.source\.values=\[0,7,9\]$"):
+        as_mask(np.array([9, 0, 7]), 3, "mask.png")
+
+
+def test_a_picture_of_a_mask_has_its_suffix_once(tmp_path: Path) -> None:
+    mask = np.zeros((2, 3), np.uint8)
+    names = {case: write_mask(tmp_path / case, mask, None).name for case in ("i12.png", "i12.jpg", "i13")}
+    assert names == {"i12.png": "i12.png", "i12.jpg": "i12.jpg.png", "i13": "i13.png"}
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(names.values())
+
+
 def test_a_coloured_mask_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "mask.png")
     with pytest.raises(InputError, match="3 channels"):

@@ -71,3 +71,6 @@ def test_commands_name_an_outputs_folder_that_is_not_the_usual_one(
     elsewhere = where_next(tmp_path / "else" / "runs" / "a" / "1")
     assert elsewhere["all runs, in a browser"] == f"fiducial ui --outputs {tmp_path / 'else'}"
     assert elsewhere["apply it to images"] == f"fiducial predict 1 IMAGES --outputs {tmp_path / 'else'}"
+    refused = where_next(tmp_path / "outputs" / "runs" / "a" / "1", predicts=False)
+    assert refused["score it on other cases"] == "fiducial evaluate 1 data=…"
+    assert "apply it to images" not in refused

@@ -10,6 +10,7 @@ from PIL import Image
 from fiducial.cli.command import main
 from fiducial.config import compose
 from fiducial.data.phantom import Phantom
+from fiducial.errors import InputError
 from fiducial.reports.inspection.content import Inspection
 from fiducial.runs.inspect import inspect
 
@@ -108,3 +109,35 @@ def test_what_is_allowed_is_told_as_allowed(tmp_path: Path) -> None:
     stops = {finding.title: finding.stops for finding in seen.findings}
     assert stops["equal images in different splits (allowed by data.allow)"] is False
     assert stops["equal images with different labels"] is True
+
+
+def test_cases_without_label_are_looked_at_all_the_same(tmp_path: Path) -> None:
+    """As they come out of an import: a few have a label or none has, and two patients may be all there are."""
+    for name, labels in (("bare", ["", ""]), ("part", ["", "ill", "well", "", "", "ill"])):
+        for number in range(len(labels)):
+            pixels = np.random.default_rng(number).integers(0, 200, (20, 24), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        Image.open(tmp_path / "0.png").save(tmp_path / "1.png")
+        lines = [f"{number}.png,{label}" for number, label in enumerate(labels)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["path,label", *lines]))
+    composed = {
+        name: compose(["data=table", f"data.source.path={tmp_path / name}.csv"], look_only=True)
+        for name in ("bare", "part")
+    }
+    seen = {name: inspect(each.cfg, name) for name, each in composed.items()}
+    found = {name: {each.title: each for each in inspection.findings} for name, inspection in seen.items()}
+    assert found["bare"]["cases without label"].items == ["0.png", "1.png"]
+    assert found["bare"]["cases without label"].stops
+    assert found["part"]["cases without label"].items == ["0.png", "3.png", "4.png"]
+    assert "equal images with different labels" not in found["part"]
+    sheets = {sheet.title: sheet for sheet in seen["part"].sheets}
+    assert sheets["Splits"].heads == ["split", "cases", "subjects", "ill", "well"]
+    assert sheets["Splits"].rows[-1] == ["all", "6", "6", "2 (33%)", "1 (17%)"]
+    assert sheets["Sizes"].rows == [("20 × 24", "6")]
+    assert [(name, len(pictures)) for name, pictures in seen["part"].montage] == [
+        ("without label", 3),
+        ("ill", 2),
+        ("well", 1),
+    ]
+    with pytest.raises(InputError, match=r"bare\.csv: column 'label' is empty in all 2 lines"):
+        compose(["data=table", f"data.source.path={tmp_path / 'bare.csv'}"])

@@ -87,3 +87,34 @@ def test_what_cannot_be_predicted(trained: Path, tmp_path: Path) -> None:
     (trained / "checkpoints" / "best.ckpt").unlink()
     with pytest.raises(InputError, match=r"no checkpoint best\.ckpt"):
         run("predict", [str(trained), str(broken)])
+
+
+@pytest.mark.slow
+def test_what_was_done_to_images_and_which_cannot_be_read(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One in colours, one of another size, one that fits, one that is broken; in the order given."""
+    draw, target = np.random.default_rng(0), tmp_path / "out.csv"
+    for name, shape in (("a", (16, 16)), ("c", (16, 16, 3)), ("d", (40, 30))):
+        Image.fromarray(draw.integers(0, 255, shape, np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    files = [str(tmp_path / f"{name}.png") for name in "abcd"]
+    given = [str(trained), *files, "--to", str(target)]
+    assert run("predict", [*given, "--explain"]) == 1
+    out, err = capfd.readouterr()
+    assert "of 3 images, as in training: 1 resized and padded to 16 × 16 (from 40 × 30); 1 with colours turned" in out
+    assert "3 predictions written" in out
+    assert f"not predicted: {files[1]}: the image cannot be read" in err
+    found = pd.read_csv(target)
+    assert found["file"].tolist() == files
+    assert found["error"].notna().tolist() == [False, True, False, False]
+    assert found["predicted"].isna().tolist() == found["picture"].isna().tolist() == [False, True, False, False]
+    before = target.read_bytes()
+    with pytest.raises(InputError, match=r"out\.csv is there already: .* by --overwrite"):
+        run("predict", given)
+    assert target.read_bytes() == before
+    assert run("predict", [str(trained), files[0], "--to", str(target), "--overwrite"]) == 0
+    again = pd.read_csv(target)
+    assert list(again) == ["file", "predicted", "p a", "p b"]
+    np.testing.assert_allclose(again["p a"][0], found["p a"][0], atol=1e-6)
+    assert "as in training" not in capfd.readouterr().out

@@ -64,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         create_key(key)
     options = Options(dates=args.dates, burned_in=args.burned_in, labels=labels)
     work = Import(places, out, read_key(key), options, links=links, shown=_shown)
+    for place in work.remove_leftovers():
+        print(f"removed {place}: cases that an import which was killed had left half-made")
     report = work.run()
     imported, refused = report.having("imported"), report.having("refused")
     for line in refused:

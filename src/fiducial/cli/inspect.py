@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.html}: there is no folder {args.html.parent}")
     from fiducial.config import compose
 
-    composed = compose(args.overrides, args.config_dir)
+    composed = compose(args.overrides, args.config_dir, look_only=True)
     from fiducial.reports.inspection.page import page
     from fiducial.reports.inspection.terminal import show
     from fiducial.runs.inspect import inspect

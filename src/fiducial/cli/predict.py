@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from fiducial.errors import InputError
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     to = "table to write (default: predictions.csv); masks and boxes go into a folder beside it"
     parser.add_argument("--to", default="predictions.csv", metavar="FILE", help=to)
+    parser.add_argument("--overwrite", action="store_true", help="replace a table that is there already")
     parser.add_argument("--checkpoint", choices=["best", "last"], help="default: the one that the run selected")
     parser.add_argument(
         "--explain", action="store_true", help="draw where a classifier looked, into the folder beside it"
@@ -36,9 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict, write the table, and say where it is."""
+    """Predict, write the table, and say where it is; 1 where an image could not be read."""
     if args.layer and not args.explain:
         raise InputError("--layer says what --explain maps: give both")
+    if Path(args.to).exists() and not args.overwrite:
+        raise InputError(f"{args.to} is there already: name another table by --to, or replace it by --overwrite")
     from fiducial.runs import folder
     from fiducial.runs.predict import predict
 
@@ -59,5 +63,8 @@ def run(args: argparse.Namespace) -> int:
         layer=args.layer,
     )
     table.to_csv(args.to, index=False)
-    print(f"{counted(len(table), 'prediction')} written to {args.to}")
-    return 0
+    errors = [error for error in table.get("error", ()) if error]
+    for error in errors:
+        print(f"not predicted: {error}", file=sys.stderr)
+    print(f"{counted(len(table) - len(errors), 'prediction')} written to {args.to}")
+    return 1 if errors else 0

@@ -82,8 +82,13 @@ class Composed:
         return hashlib.sha256(json.dumps(without(relevant, self.implied), sort_keys=True).encode()).hexdigest()
 
 
-def compose(overrides: Sequence[str], config_dir: str | None = None) -> Composed:
+def compose(overrides: Sequence[str], config_dir: str | None = None, *, look_only: bool = False) -> Composed:
     """Return the configuration that `overrides` ask for.
+
+    Args:
+        overrides: as on the command line.
+        config_dir: a folder of config groups of the user's own.
+        look_only: that nothing is learned: cases may lack their labels.
 
     Raises:
         InputError: a group, option or key is unknown, a value has the wrong type, or options do not fit.
@@ -97,10 +102,10 @@ def compose(overrides: Sequence[str], config_dir: str | None = None) -> Composed
             from_shell=True,
             with_log_configuration=False,
         )
-    return complete(cfg, overrides, groups)
+    return complete(cfg, overrides, groups, look_only=look_only)
 
 
-def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups) -> Composed:
+def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups, *, look_only: bool = False) -> Composed:
     """Fill in what follows from other values, and check the whole."""
     picked = cfg.hydra.runtime.choices
     choices = {group: str(picked[group]) for group in GROUPS if picked.get(group) not in (None, "null")}
@@ -110,7 +115,7 @@ def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups) -> Compo
     with translated_errors():
         tell(cfg)
         check_components(cfg, choices, groups)
-        source = _source(cfg, choices)
+        source = _source(cfg, choices, look_only=look_only)
         cfg.data.spec = source.spec.as_config()
         cfg.name = cfg.name or "-".join(filter(None, (choices["data"], source.part, choices["model"])))
         cfg.study = cfg.study or choices.get("experiment") or choices["data"]
@@ -144,18 +149,30 @@ def _of_sweep(line: str) -> bool:
     return line.lstrip("+~").partition("=")[0].partition(".")[0] in SWEEP_GROUPS
 
 
-def _source(cfg: DictConfig, choices: Mapping[str, str]) -> Any:
+def _source(cfg: DictConfig, choices: Mapping[str, str], *, look_only: bool) -> Any:
     """Return where cases come from; it tells what images and labels are like without reading them."""
     from hydra.utils import instantiate
 
     if "source" not in cfg.data:
         raise InputError(f"data={choices['data']}: expected a source with a _target_ at data.source; got none")
     try:
-        return instantiate(cfg.data.source)
+        source = instantiate(cfg.data.source)
     except HydraException as error:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None
         raise InputError(f"data.source: {error.__cause__ or error}") from error
+    if not hasattr(source, "look_only"):
+        raise InputError(f"data.source: expected a subclass of fiducial.data.source.Source, got {_named(source)}")
+    if look_only:
+        source.look_only()
+    if not hasattr(source.spec, "as_config"):
+        spec = type(source.spec).__name__
+        raise InputError(f"{_named(source)}.spec: expected a fiducial.data.source.Spec as a property, got {spec}")
+    return source
+
+
+def _named(source: Any) -> str:
+    return f"{type(source).__module__}.{type(source).__name__}"
 
 
 def _check_private(source: Any, composed: Composed) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from fiducial.data.source import Cases, Source
+from fiducial.data.source import Cases, Source, cases_of
 from fiducial.data.split_file import from_file
 from fiducial.data.splits import with_fold
 from fiducial.errors import InputError, nearest
@@ -33,7 +33,7 @@ def assigned(
     """
     if splits is not None and leave_out is not None:
         raise InputError("data.splits and data.leave_out both say what is tested: give one of them")
-    cases = source.cases
+    cases = cases_of(source)
     if splits is not None:
         cases = from_file(cases, Path(splits))
     if leave_out is not None:

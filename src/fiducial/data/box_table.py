@@ -95,6 +95,11 @@ class BoxTable(FileSource, BoxedSource):
         """The table's folder."""
         return self.table.root
 
+    @property
+    def place(self) -> Path:
+        """The CSV file of images."""
+        return self.table.path
+
     @cached_property
     def _lines(self) -> dict[str, dict[str, str]]:
         """What the table says of each case: its first line."""

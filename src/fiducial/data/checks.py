@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from fiducial.data.source import SPLITS, Cases, Spec
@@ -10,8 +12,14 @@ from fiducial.errors import InputError
 SHOWN = 5  # offenders that an error names
 
 
-def check(cases: Cases, spec: Spec, *, allow_shared_subjects: bool = False) -> None:
+def check(cases: Cases, spec: Spec, *, allow_shared_subjects: bool = False, place: Path | str | None = None) -> None:
     """Refuse a table that would give a wrong result.
+
+    Args:
+        cases: the table.
+        spec: what images are like.
+        allow_shared_subjects: take a subject in several splits.
+        place: the file that says which subject and split a case has, if any.
 
     Raises:
         InputError: an empty split, a label outside its range, a subject in two splits, a case id used twice.
@@ -20,7 +28,11 @@ def check(cases: Cases, spec: Spec, *, allow_shared_subjects: bool = False) -> N
     _check_labels(cases, spec)
     _check_ids(cases)
     if not allow_shared_subjects and (shared := shared_subjects(cases)):
-        raise InputError(f"a subject must be in one split only; {some(shared)}")
+        where = f"{place}: " if place else ""
+        raise InputError(
+            f"{where}a subject must be in one split only; {some(shared)}. Give its cases one split, or allow it by "
+            "name: data.allow=[shared_subjects]"
+        )
 
 
 def _check_splits(cases: Cases) -> None:
@@ -30,7 +42,7 @@ def _check_splits(cases: Cases) -> None:
 
 
 def _check_labels(cases: Cases, spec: Spec) -> None:
-    highest = 1 if spec.target == "multilabel" else spec.num_classes - 1
+    highest = 1 if spec.target == "multilabel" else max(0, spec.num_classes - 1)
     wrong = ((cases.label < 0) | (cases.label > highest)).reshape(len(cases), -1).any(axis=1)
     if wrong.any():
         named = [f"{cases.case[row]}: {cases.label[row]}" for row in np.flatnonzero(wrong)]

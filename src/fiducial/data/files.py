@@ -121,12 +121,13 @@ class FileSource(Source):
         """Return a hash of every file's content with its case, subject, split and label."""
         table, digest = self.cases, hashlib.sha256()
         columns = (table.case.tolist(), table.subject.tolist(), table.split.tolist(), table.label.tolist())
-        hashes = iter(self._content_hashes())
+        hashes = iter(self._content_hashes)
         for files, *facts in zip(self.parts, *columns, strict=True):
             contents = [next(hashes) if file is not None else "" for file in files]
             digest.update("\0".join(map(str, [*facts, *contents])).encode() + b"\n")
         return {"sha256": digest.hexdigest(), "files": str(len(self.files))}
 
+    @cached_property
     def _content_hashes(self) -> list[str]:
         """Return the SHA-256 of each file; known from the cache folder while no file has changed."""
         record = self.cache / "images" / f"{key_of(self.files, self.root, {})[:24]}.sha256" if self.cache else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,13 +40,13 @@ class Gate:
         self.leaks: dict[str, list[str]] | None = None  # what was found and allowed; None before it was looked for
         self.looked_for = "nothing"  # in the images: or equal ones, or equal and near ones
 
-    def check_table(self, cases: Cases, spec: Spec) -> None:
-        """Refuse a table of cases that cannot be trusted.
+    def check_table(self, cases: Cases, spec: Spec, place: Path | str | None = None) -> None:
+        """Refuse a table of cases that cannot be trusted; `place` is the file that says so, if any.
 
         Raises:
             InputError: a label out of its range, an empty split, a subject in two of them.
         """
-        check(cases, spec, allow_shared_subjects=SHARED_SUBJECTS in self.allow)
+        check(cases, spec, allow_shared_subjects=SHARED_SUBJECTS in self.allow, place=place)
 
     def check_images(
         self,

@@ -39,7 +39,20 @@ def read_image(
     Raises:
         InputError: the file is missing, empty, damaged, of another number of axes, holds NaN, or needs a choice.
     """
-    pixels = _in_range(decode(path), path, intensity)
+    return as_input(decode(path), path, channels=channels, size=size, policy=policy, intensity=intensity)
+
+
+def as_input(
+    stored: NDArray[Any],
+    path: Path,
+    *,
+    channels: int,
+    size: Sequence[int],
+    policy: str = "resize",
+    intensity: Intensity = None,
+) -> NDArray[Any]:
+    """Return the stored values of file `path`, `(channels, *spatial)`, as `read_image` does."""
+    pixels = _in_range(stored, path, intensity)
     if pixels.ndim - 1 != len(size):
         raise InputError(f"{path}: expected {len(size)} spatial axes, as in data.spec.size, got {pixels.ndim - 1}")
     return _with_channels(_sized(pixels, tuple(size), policy, path), channels, path)

@@ -124,7 +124,7 @@ def leaks(
     for rows in twins.equal:
         if len(set(cases.split[rows].tolist())) > 1:
             found[EXACT].append(" = ".join(f"{cases.case[row]} ({cases.split[row]})" for row in rows))
-        if len({str(label) for label in cases.label[rows].tolist()}) > 1:
+        if len({str(label) for label in cases.label[rows].tolist() if label != -1}) > 1:
             found[CONFLICTING].append(" = ".join(f"{cases.case[row]} (label {cases.label[row]})" for row in rows))
         if mask_of is not None:
             found[CONFLICTING] += _differing(cases, rows, mask_of)

@@ -27,8 +27,8 @@ class MaskTable(VolumeFiles):
     """Read the images and masks that a CSV file names, a line a case.
 
     Columns: `path` (files of several channels are separated by `|`, with none where one is missing), `mask` (empty for
-    a case that nobody labelled), and optionally `region` (a mask of where results count), `subject`, `split` and
-    `site`. Paths are relative to the table's folder, or absolute. Images are NIfTI volumes or pictures.
+    a case that nobody labelled), and optionally `region` (a mask of where results count, 0 and 1 or 255), `subject`,
+    `split` and `site`. Paths are relative to the table's folder, or absolute. Images are NIfTI volumes or pictures.
 
     Args:
         path: the CSV file.
@@ -36,7 +36,7 @@ class MaskTable(VolumeFiles):
         image_column: name of the column of images.
         mask_column: name of the column of masks.
         columns: further columns, which a network sees beside the image.
-        **options: see `VolumeFiles`: fractions, seed, allow_unlabelled, modality, cache.
+        **options: see `VolumeFiles`: fractions, seed, allow_unlabelled, values, modality, cache.
 
     Raises:
         InputError: a file or column is missing, or a line cannot be used.
@@ -63,6 +63,15 @@ class MaskTable(VolumeFiles):
     def root(self) -> Path:
         """The table's folder."""
         return self.table.root
+
+    @property
+    def place(self) -> Path:
+        """The CSV file of images."""
+        return self.table.path
+
+    def look_only(self) -> None:
+        """Take cases that are there twice: nothing is learned from them."""
+        self.table.look_only()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -100,6 +109,7 @@ class MaskTable(VolumeFiles):
 
     def listed(self) -> list[Entry]:
         """Return the files of every line."""
+        self.table.refuse_repeated()
         return [self._entry(row) for row in self.table.rows]
 
     def _entry(self, row: dict[str, str]) -> Entry:

@@ -24,15 +24,15 @@ NUM_IMAGES = 58_954
 class MedNIST(FileSource):
     """Read MedNIST from `<folder>/MedNIST/<class>/*.jpeg`, or from `<folder>/MedNIST.tar.gz`, downloaded if missing.
 
-    The set names no subjects: every image counts as its own. The split is drawn, a tenth each for validation and
-    test as in the tutorial, stratified by class.
+    The set names no subjects: every image counts as its own, except that equal files are one subject, named after the
+    first of them. The split is drawn, a tenth each for validation and test as in the tutorial, stratified by class.
 
     Args:
         folder: the data folder.
         cache: folder for the unpacked archive and the decoded images.
         size: rows and columns, in pixels; the files have 64 of each.
         channels: 1, or 3 to repeat the grey.
-        fractions: share of images in train, val and test.
+        fractions: share of subjects in train, val and test.
         seed: of the draw.
         download: fetch the archive if it is missing.
         **options: see `FileSource`: policy, intensity, pack.
@@ -55,12 +55,12 @@ class MedNIST(FileSource):
     ) -> None:
         super().__init__(size=size, channels=channels, cache=cache, **options)
         self.folder, self.fractions, self.seed = Path(folder), check_fractions(fractions), seed
-        self.download = download
+        self.download, self._known = download, (channels, tuple(size))
 
     @cached_property
     def spec(self) -> Spec:
         """What images are like: known, nothing is read."""
-        channels, size = self.shape
+        channels, size = self._known  # `shape` would look for the files
         return Spec(channels, len(size), size, "multiclass", CLASSES, modality="X-ray, CT and MRI")
 
     @cached_property
@@ -105,8 +105,11 @@ class MedNIST(FileSource):
         case = np.array([f"{file.parent.name}/{file.name}" for file in self.files])
         number_of = {name: number for number, name in enumerate(CLASSES)}
         label = np.array([number_of[file.parent.name] for file in self.files], np.int64)
-        split = by_subject(case, label, fractions=self.fractions, seed=self.seed)
-        return Cases(case=case, subject=case, split=split, label=label)
+        first: dict[str, str] = {}
+        names = zip(self._content_hashes, case.tolist(), strict=True)
+        subject = np.array([first.setdefault(content, name) for content, name in names])
+        split = by_subject(subject, label, fractions=self.fractions, seed=self.seed)
+        return Cases(case=case, subject=subject, split=split, label=label)
 
     def fingerprint(self) -> Mapping[str, str]:
         """Return the hash of the content, and whether the archive is the official one."""

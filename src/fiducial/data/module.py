@@ -117,7 +117,7 @@ class DataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Read the table of cases and refuse one that cannot be trusted; download and decode if needed."""
-        self.gate.check_table(self.cases, self.spec)
+        self.gate.check_table(self.cases, self.spec, self.splits or self.source.place)
         self.setup()
         if self.spec.columns:
             _ = self.columns  # a category that nothing can be learned about is refused before anything is learned

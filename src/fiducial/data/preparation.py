@@ -152,7 +152,7 @@ def restore(
 
 
 def _meta(values: NDArray[Any], affine: torch.Tensor | None) -> MetaTensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    tensor = torch.from_numpy(np.require(values, requirements=["C", "W"]))  # a decoded picture cannot be written to
     return MetaTensor(tensor) if affine is None else MetaTensor(tensor, affine=affine)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,8 @@ from fiducial.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+Stored = Mapping[float, int]  # class number of each value in the files of masks
 
 TOLERANCE = 0.1  # of a voxel, by which the corners of a mask and its image may differ
 MAX_CLASSES = 255
@@ -60,22 +63,55 @@ def with_gaps(image: NDArray[Any], absent: tuple[int, ...]) -> NDArray[Any]:
     return whole
 
 
-def as_mask(values: NDArray[Any], num_classes: int, place: Path | str) -> NDArray[np.uint8]:
+def as_mask(
+    values: NDArray[Any], num_classes: int, place: Path | str, stored: Stored | None = None
+) -> NDArray[np.uint8]:
     """Return class numbers as uint8.
 
+    Args:
+        values: as the file has them.
+        num_classes: how many classes there are.
+        place: the file, for messages.
+        stored: class number of each value that a file may have; by default values are class numbers.
+
     Raises:
-        InputError: a value is no class number.
+        InputError: a value stands for no class.
     """
     import numpy as np
 
     found = np.unique(values)
+    if stored is not None:
+        return _numbered(values, found, stored, place)
     if not (np.isfinite(found).all() and (found == np.round(found)).all()):
         raise InputError(f"{place}: a mask holds class numbers; found {found[found != np.round(found)][0]}")
     if found[0] < 0 or found[-1] >= num_classes:
         raise InputError(
-            f"{place}: expected class numbers 0 to {num_classes - 1}, found {', '.join(f'{v:g}' for v in found[:10])}"
+            f"{place}: expected class numbers 0 to {num_classes - 1}, found {_listed(found)}. Where files hold other "
+            f"values, data.source.values names that of each class, in order: {_suggested(found, num_classes)}"
         )
     return values.astype(np.uint8)
+
+
+def _numbered(values: NDArray[Any], found: NDArray[Any], stored: Stored, place: Path | str) -> NDArray[np.uint8]:
+    import numpy as np
+
+    if set(found.tolist()) - set(stored):
+        raise InputError(f"{place}: expected the values {_listed(stored)} in a mask, found {_listed(found)}")
+    numbers: NDArray[np.uint8] = np.array([stored[value] for value in found.tolist()], np.uint8)
+    return numbers[np.searchsorted(found, values)]
+
+
+def _listed(values: Iterable[float]) -> str:
+    """Return the first few of several values."""
+    return ", ".join(f"{value:g}" for value in list(values)[:10])
+
+
+def _suggested(found: NDArray[Any], num_classes: int) -> str:
+    """Return the option that fits the values of a mask, or an example of it."""
+    values = found.tolist()
+    if len(values) != num_classes:
+        values = [255 * number // max(1, num_classes - 1) for number in range(num_classes)]
+    return f"data.source.values=[{','.join(f'{value:g}' for value in values)}]"
 
 
 def check_same_grid(

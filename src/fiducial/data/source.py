@@ -10,7 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from fiducial.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +77,8 @@ class Cases:
         case: unique id of a case, `(cases,)` of str.
         subject: id of the patient a case belongs to, `(cases,)` of str.
         split: "train", "val" or "test", `(cases,)` of str.
-        label: class number `(cases,)` int64, or for multi-label targets 0/1 flags `(cases, classes)` int64.
+        label: class number `(cases,)` int64 (-1: not known, of cases that are only looked at), or for multi-label
+            targets 0/1 flags `(cases, classes)` int64.
     """
 
     case: NDArray[np.str_]
@@ -127,6 +131,15 @@ class Source(ABC):
         return None
 
     @property
+    def place(self) -> Path | None:
+        """The file that lists the cases; None where there is no such file."""
+        return None
+
+    def look_only(self) -> None:
+        """Be told that nothing is learned from the cases: a source may then take some that it refuses otherwise."""
+        return None
+
+    @property
     def covariates(self) -> Covariates | None:
         """Values of a table's columns that a network may see beside the image, in the order of the table."""
         return None
@@ -164,3 +177,45 @@ class Source(ABC):
     @abstractmethod
     def fingerprint(self) -> Mapping[str, str]:
         """Return facts that identify the content: at least `sha256`, a hash that changes when any case does."""
+
+
+def cases_of(source: Source) -> Cases:
+    """Return a source's table of cases.
+
+    Raises:
+        InputError: it is no such table, or its columns differ in length or are of another kind.
+    """
+    import numpy as np
+
+    cases: Any = source.cases
+    place = f"{_name(source)}.cases"
+    if not isinstance(cases, Cases):
+        raise InputError(f"{place}: expected a fiducial.data.source.Cases, got {type(cases).__name__}")
+    for name, kind in (("case", "U"), ("subject", "U"), ("split", "U"), ("label", "iu")):
+        column = getattr(cases, name)
+        if not isinstance(column, np.ndarray) or column.dtype.kind not in kind:
+            what = f"an array of {column.dtype}" if isinstance(column, np.ndarray) else f"a {type(column).__name__}"
+            wanted = "strings" if kind == "U" else "integers"
+            raise InputError(f"{place}.{name}: expected a NumPy array of {wanted}, got {what}")
+        if len(column) != len(cases):
+            raise InputError(f"{place}.{name}: expected an entry for each of {len(cases)} cases, got {len(column)}")
+    return cases
+
+
+def fingerprint_of(source: Source) -> dict[str, str]:
+    """Return the facts that identify a source's content.
+
+    Raises:
+        InputError: they are no mapping with a hash.
+    """
+    facts: Any = source.fingerprint()
+    expected = f"{_name(source)}.fingerprint: expected a mapping such as {{'sha256': …}}, a hash of the content, got"
+    if not isinstance(facts, Mapping):
+        raise InputError(f"{expected} {type(facts).__name__}")
+    if not isinstance(facts.get("sha256"), str):
+        raise InputError(f"{expected} {dict(facts)}")
+    return dict(facts)
+
+
+def _name(source: Source) -> str:
+    return f"{type(source).__module__}.{type(source).__name__}"

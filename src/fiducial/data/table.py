@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+DELIMITERS = (",", ";", "\t")
+SHOWN = 5  # lines that an error names
+
+
 class Table(FileSource):
     """Read the images that a CSV file names, a line a case.
 
     Columns: `path` (relative to the table's folder, or absolute; several modalities of a case, a file each, are
     separated by `|`, with nothing where one is missing, and become channels), `label` (a name or number; for several
     labels a case, `a|b` or several columns of 0 and 1), and optionally `subject`, `split` (train, val or test) and
-    `site`.
+    `site`. Commas separate the columns, or semicolons or tabs where the header has these.
 
     Args:
         path: the CSV file.
@@ -75,6 +79,7 @@ class Table(FileSource):
         self.site_column, self.columns = site_column, columns or Columns()
         self.label_columns = [label_column] if isinstance(label_column, str) else list(label_column)
         self._classes, self._target, self.num_dropped = classes, target, 0
+        self.only_looked_at = False
         if target is not None and target not in get_args(Target):
             kinds = get_args(Target)
             raise InputError(f"data.source.target must be {', '.join(kinds)}; got {target}{nearest(target, kinds)}")
@@ -84,6 +89,15 @@ class Table(FileSource):
     def root(self) -> Path:
         """The table's folder."""
         return self.path.parent
+
+    @property
+    def place(self) -> Path:
+        """The CSV file."""
+        return self.path
+
+    def look_only(self) -> None:
+        """Take cases without label, and those that are there twice: nothing is learned from them."""
+        self.only_looked_at = True
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
@@ -102,7 +116,9 @@ class Table(FileSource):
             raise InputError(f"data.source.path must be a CSV file; there is no {self.path}")
         try:
             with self.path.open(newline="", encoding="utf-8-sig") as file:
-                reader = csv.DictReader(file, strict=True)
+                delimiter = self._delimiter(file.readline())
+                file.seek(0)
+                reader = csv.DictReader(file, strict=True, delimiter=delimiter)
                 columns = list(reader.fieldnames or [])
                 lines = [(reader.line_num, row) for row in reader]
         except (UnicodeDecodeError, csv.Error) as error:
@@ -122,12 +138,26 @@ class Table(FileSource):
         self.num_dropped = len(stripped) - len(kept)
         return kept
 
-    def _check_columns(self, columns: list[str]) -> None:
+    def _delimiter(self, header: str) -> str:
+        """Return what separates the columns of a header: what gives those that are needed, or else the most."""
+        columns = {delimiter: next(csv.reader([header], delimiter=delimiter), []) for delimiter in DELIMITERS}
+        return max(DELIMITERS, key=lambda sign: (set(self._needed) <= set(columns[sign]), len(columns[sign])))
+
+    @property
+    def _needed(self) -> list[str]:
+        """Names of the columns that must be there."""
         named = [self.path_column, *self.label_columns]
         named += [name for name in (self.subject_column, self.split_column) if name not in ("subject", "split")]
         named += [self.site_column] if self.site_column != "site" else []
-        named += self.columns.needed
-        for name in named:
+        return [*named, *self.columns.needed]
+
+    def _check_columns(self, columns: list[str]) -> None:
+        if not columns:
+            needed = ", ".join(self._needed)
+            raise InputError(
+                f"{self.path}: the file is empty; expected a line of column names ({needed}) and a line a case"
+            )
+        for name in self._needed:
             if name not in columns:
                 found = ", ".join(columns) or "none"
                 raise InputError(
@@ -136,8 +166,22 @@ class Table(FileSource):
         if twice := sorted({name for name in columns if columns.count(name) > 1}):
             raise InputError(f"{self.path}: columns must differ in name; there are two of {', '.join(twice)}")
 
-    def _at(self, line: int, reason: str) -> InputError:
-        return InputError(f"{self.path}, line {line}: {reason}")
+    def _at(self, line: int | Sequence[int], reason: str) -> InputError:
+        return InputError(f"{self.path}, {_numbered(line)}: {reason}")
+
+    def refuse_repeated(self) -> None:
+        """Refuse a case that several lines name.
+
+        Raises:
+            InputError: with the lines of the first few.
+        """
+        lines_of: dict[str, list[int]] = {}
+        for line, row in self._lines:
+            lines_of.setdefault(row[self.path_column], []).append(line)
+        repeated = [f"{case} ({_numbered(lines)})" for case, lines in lines_of.items() if len(lines) > 1]
+        if repeated and not self.only_looked_at:
+            more = f" and {len(repeated) - SHOWN} more" if len(repeated) > SHOWN else ""
+            raise InputError(f"{self.path}: expected one line a case; several have {', '.join(repeated[:SHOWN])}{more}")
 
     @cached_property
     def parts(self) -> list[tuple[Path | None, ...]]:
@@ -208,9 +252,20 @@ class Table(FileSource):
         numbers = all(name.isdecimal() for name in names)
         if self._target == "ordinal" and not numbers:
             raise InputError(f"{self.path}: labels of an ordinal target that are not numbers need data.source.classes")
-        if len(names) < 2:
-            raise InputError(f"{self.path}: at least two classes are needed; found {', '.join(names) or 'none'}")
+        if len(names) < 2 and not self.only_looked_at:
+            raise self._too_few(names)
         return tuple(sorted(names, key=int) if numbers else sorted(names))
+
+    def _too_few(self, names: set[str]) -> InputError:
+        (column,) = self.label_columns
+        if names:
+            return InputError(
+                f"{self.path}: at least two classes are needed; column {column!r} has only {', '.join(names)}"
+            )
+        return InputError(
+            f"{self.path}: column {column!r} is empty in all {len(self.rows)} lines: fill it, or name another by "
+            f"data.source.label_column (there are: {', '.join(self.rows[0])})"
+        )
 
     @cached_property
     def spec(self) -> Spec:
@@ -257,9 +312,12 @@ class Table(FileSource):
         subject = case = np.array([row[self.path_column] for row in self.rows])
         if self.subject_column in self.rows[0]:
             subject = np.array([self._subject(line, row) for line, row in self._lines])
+        self.refuse_repeated()
         label = self._numbers()
         if self.split_column in self.rows[0]:
             split = np.array([self._split(line, row) for line, row in self._lines])
+        elif self.only_looked_at and len(set(subject.tolist())) < len(SPLITS):
+            split = np.full(len(case), SPLITS[0])
         else:
             split = by_subject(subject, label, fractions=self.fractions, seed=self.seed)
         return Cases(case=case, subject=subject, split=split, label=label)
@@ -292,16 +350,33 @@ class Table(FileSource):
         return value
 
     def _numbers(self) -> NDArray[np.int64]:
+        """Return the label of each case, -1 for one that has none and is only looked at."""
         import numpy as np
 
         number_of = {name: number for number, name in enumerate(self.classes)}
         flags = np.zeros((len(self.rows), len(self.classes)), np.int64)
+        bare = [] if self.target == "multilabel" else [row for row, labels in enumerate(self._labels) if not labels]
+        if bare and not self.only_looked_at:
+            raise self._at(
+                [self._lines[row][0] for row in bare], f"the label is missing (column {self.label_columns[0]!r})"
+            )
         for row, ((line, _), labels) in enumerate(zip(self._lines, self._labels, strict=True)):
-            if self.target != "multilabel" and len(labels) != 1:
-                found = " and ".join(labels)
-                raise self._at(line, f"expected one label, got {found}" if found else "the label is missing")
+            if self.target != "multilabel" and len(labels) > 1:
+                raise self._at(line, f"expected one label, got {' and '.join(labels)}")
             for name in labels:
                 if name not in number_of:
                     raise self._at(line, f"label {name!r} is none of the classes {', '.join(self.classes)}")
                 flags[row, number_of[name]] = 1
-        return flags if self.target == "multilabel" else flags.argmax(axis=1)
+        if self.target == "multilabel":
+            return flags
+        number = flags.argmax(axis=1) if self.classes else np.zeros(len(flags), np.int64)
+        number[bare] = -1
+        return number
+
+
+def _numbered(numbers: int | Sequence[int]) -> str:
+    """Return "line 3", or "lines 3, 4, 5, 6, 7 and 2 more"."""
+    if isinstance(numbers, int) or len(numbers) == 1:
+        return f"line {numbers if isinstance(numbers, int) else numbers[0]}"
+    more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
+    return f"lines {', '.join(map(str, numbers[:SHOWN]))}{more}"

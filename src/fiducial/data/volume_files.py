@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -13,11 +14,13 @@ from typing import Any
 from fiducial.data.checks import some
 from fiducial.data.formats import decode
 from fiducial.data.masked import Entry, MaskedFiles, require_files, with_splits
-from fiducial.data.sample import Sample, check_same_grid, with_gaps
+from fiducial.data.sample import Sample, Stored, check_same_grid, with_gaps
 from fiducial.data.source import Spec
 from fiducial.data.splits import check_fractions
 from fiducial.data.volumes import is_nifti, read_picture_mask, read_volumes, volume_size
 from fiducial.errors import InputError
+
+REGION: Stored = {0: 0, 1: 1, 255: 1}  # what files of regions may hold
 
 
 class VolumeFiles(MaskedFiles):
@@ -28,8 +31,13 @@ class VolumeFiles(MaskedFiles):
         seed: of the draw of the split.
         allow_unlabelled: keep cases without a mask: they add nothing to loss and scores, and are predicted in a test.
         allow_incomplete: keep cases that lack the file of a channel; see `data.fill` for what stands for it.
+        values: that of each class in the files of masks, in the order of the classes ([0, 255]); by default values are
+            class numbers.
         modality: as a person would say it.
         cache: folder for prepared cases and hashes.
+
+    Raises:
+        InputError: two classes have one value.
     """
 
     def __init__(
@@ -39,12 +47,16 @@ class VolumeFiles(MaskedFiles):
         seed: int = 0,
         allow_unlabelled: bool = False,
         allow_incomplete: bool = False,
+        values: Sequence[int] | None = None,
         modality: str = "",
         cache: str | Path | None = None,
     ) -> None:
         super().__init__(cache=cache)
         self.fractions, self.seed, self.modality = check_fractions(fractions), seed, modality
         self.allow_unlabelled, self.allow_incomplete = allow_unlabelled, allow_incomplete
+        self.values = None if values is None else [int(value) for value in values]
+        if self.values is not None and len(set(self.values)) < len(self.values):
+            raise InputError(f"data.source.values: expected another value for each class; got {self.values}")
 
     @property
     @abstractmethod
@@ -65,6 +77,24 @@ class VolumeFiles(MaskedFiles):
     def ignored(self) -> int | None:
         """Number in masks of pixels whose class is not known."""
         return None
+
+    @cached_property
+    def stored(self) -> Stored | None:
+        """The class number of each value in the files of masks; None where values are class numbers."""
+        if self.values is None:
+            return None
+        expected = [*self.classes, *([] if self.ignored is None else ["ignored"])]
+        if len(self.values) != len(expected):
+            raise InputError(
+                f"data.source.values: expected a value for each class ({', '.join(expected)}); got {self.values}"
+            )
+        numbers = [*range(len(self.classes)), *([] if self.ignored is None else [self.ignored])]
+        return dict(zip(self.values, numbers, strict=True))
+
+    def identity(self, index: int) -> str:
+        """Return a hash of what a case's files are and how their values are read."""
+        known = super().identity(index)
+        return known if self.values is None else hashlib.sha256(f"{known} {self.values}".encode()).hexdigest()
 
     @abstractmethod
     def listed(self) -> list[Entry]:
@@ -113,7 +143,7 @@ class VolumeFiles(MaskedFiles):
         count = len(self.classes) if self.ignored is None else max(len(self.classes), self.ignored + 1)
         read = read_volumes if is_nifti(entry.first) else _read_pictures
         images = [file for file in entry.images if file is not None]
-        sample = read(images, entry.mask, count, entry.case)
+        sample = read(images, entry.mask, count, entry.case, self.stored)
         if entry.absent:
             sample = replace(sample, image=with_gaps(sample.image, entry.absent), absent=entry.absent)
         if len(sample.image) != len(self.channels):
@@ -122,7 +152,7 @@ class VolumeFiles(MaskedFiles):
                 f"found {len(sample.image)}"
             )
         if entry.region is not None:
-            place = read(images, entry.region, 2, entry.case)
+            place = read(images, entry.region, 2, entry.case, REGION)
             sample = replace(sample, region=np.asarray(place.mask, np.bool_))
         if self.ignored is None or sample.mask is None:
             return sample
@@ -131,7 +161,9 @@ class VolumeFiles(MaskedFiles):
         return replace(sample, mask=np.where(known, sample.mask, 0).astype(np.uint8), region=region)
 
 
-def _read_pictures(images: Sequence[Path], mask: Path | None, num_classes: int, case: str) -> Sample:
+def _read_pictures(
+    images: Sequence[Path], mask: Path | None, num_classes: int, case: str, stored: Stored | None = None
+) -> Sample:
     import numpy as np
 
     channels = [decode(file) for file in images]
@@ -141,7 +173,7 @@ def _read_pictures(images: Sequence[Path], mask: Path | None, num_classes: int, 
     image = np.concatenate(channels)
     if mask is None:
         return Sample(image)
-    truth = read_picture_mask(mask, num_classes)
+    truth = read_picture_mask(mask, num_classes, stored)
     check_same_grid((image.shape[1:], None), (truth.shape, None), f"case {case}, {mask.name}")
     return Sample(image, truth)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fiducial.data.formats import decode
 from fiducial.data.room import check_room
-from fiducial.data.sample import Sample, as_mask, check_same_grid
+from fiducial.data.sample import Sample, Stored, as_mask, check_same_grid
 from fiducial.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,8 +71,17 @@ def volume_size(path: Path) -> tuple[int, ...]:
     return tuple(int(extent) for extent in volume.shape)
 
 
-def read_volumes(images: Sequence[Path], mask: Path | None, num_classes: int, case: str) -> Sample:
+def read_volumes(
+    images: Sequence[Path], mask: Path | None, num_classes: int, case: str, stored: Stored | None = None
+) -> Sample:
     """Return a case of one NIfTI file a channel, or one file with the channels along its fourth axis.
+
+    Args:
+        images: the files.
+        mask: file of the mask, if any.
+        num_classes: of the mask.
+        case: id, for messages.
+        stored: see `as_mask`.
 
     Raises:
         InputError: a file cannot be read, or files of the case differ in shape or geometry.
@@ -88,22 +97,26 @@ def read_volumes(images: Sequence[Path], mask: Path | None, num_classes: int, ca
         grid = grid or here
         channels += [values] if values.ndim == 3 else list(np.moveaxis(values, -1, 0))
     assert grid is not None
-    truth = None if mask is None else _mask_on(mask, grid, num_classes, case)
+    truth = None if mask is None else _mask_on(mask, grid, num_classes, case, stored)
     return Sample(np.stack(channels).astype(np.float32), truth, None, grid[1])
 
 
 def _mask_on(
-    file: Path, grid: tuple[tuple[int, ...], NDArray[np.float64]], num_classes: int, case: str
+    file: Path,
+    grid: tuple[tuple[int, ...], NDArray[np.float64]],
+    num_classes: int,
+    case: str,
+    stored: Stored | None,
 ) -> NDArray[np.uint8]:
     values, affine = read_volume(file)
     if values.ndim == 4 and values.shape[-1] == 1:
         values = values[..., 0]
     check_same_grid(grid, (values.shape, affine), f"case {case}, {file.name}")
-    return as_mask(values, num_classes, file)
+    return as_mask(values, num_classes, file, stored)
 
 
-def read_picture_mask(file: Path, num_classes: int) -> NDArray[np.uint8]:
-    """Return a picture's stored values as class numbers; a palette's colours do not matter.
+def read_picture_mask(file: Path, num_classes: int, stored: Stored | None = None) -> NDArray[np.uint8]:
+    """Return a picture's stored values as class numbers, see `as_mask`; a palette's colours do not matter.
 
     Raises:
         InputError: the file cannot be read, is in colour, or holds other values.
@@ -114,11 +127,11 @@ def read_picture_mask(file: Path, num_classes: int) -> NDArray[np.uint8]:
     if file.suffix.lower() == ".png" and file.is_file():
         with Image.open(file) as picture:
             if picture.mode == "P":
-                return as_mask(np.asarray(picture), num_classes, file)
+                return as_mask(np.asarray(picture), num_classes, file, stored)
     values = decode(file)
     if len(values) != 1:
         raise InputError(f"{file}: expected a mask of class numbers in one channel, got {len(values)} channels")
-    return as_mask(values[0], num_classes, file)
+    return as_mask(values[0], num_classes, file, stored)
 
 
 def file_name(case: str) -> str:
@@ -126,19 +139,29 @@ def file_name(case: str) -> str:
     return case.replace("/", "_").replace("\\", "_")
 
 
+def mask_file(stem: Path, affine: NDArray[np.float64] | None) -> Path:
+    """Return the file of a mask: `<stem>.nii.gz` of a volume, `<stem>.png` of a picture, the suffix never twice."""
+    suffix = _suffix(affine)
+    return stem.with_name(stem.name.removesuffix(suffix) + suffix)
+
+
+def _suffix(affine: NDArray[np.float64] | None) -> str:
+    return ".png" if affine is None else ".nii.gz"
+
+
 def write_mask(stem: Path, mask: NDArray[np.uint8], affine: NDArray[np.float64] | None) -> Path:
     """Write class numbers on the grid of their case, whole or not at all; return the file.
 
-    A volume becomes `<stem>.nii.gz` with the affine, a picture `<stem>.png`, whose palette makes classes visible.
+    A volume has the affine; a picture has a palette that makes classes visible. See `mask_file` for the name.
     """
     import nibabel
     import numpy as np
     from PIL import Image
 
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    suffix = ".png" if affine is None else ".nii.gz"
-    path = stem.with_name(stem.name + suffix)
-    aside = stem.with_name(f".{stem.name}.{os.getpid()}{suffix}")
+    path = mask_file(stem, affine)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = _suffix(affine)
+    aside = path.with_name(f".{path.name.removesuffix(suffix)}.{os.getpid()}{suffix}")
     if affine is None:
         picture = Image.frombytes("P", mask.shape[::-1], mask.tobytes())
         picture.putpalette([value for colour in PALETTE for value in colour])

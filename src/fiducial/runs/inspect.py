@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ def inspect(cfg: DictConfig, title: str, *, near: bool = True, pictures: bool = 
         InputError: the table of cases itself cannot be read.
     """
     source: Source = instantiate(cfg.data.source)
+    source.look_only()
     options = {name: cfg.data[name] for name in ("splits", "leave_out", "fold", "num_folds") if name in cfg.data}
     cases, spec = assigned(source, **options), source.spec
     seen = survey(source, near=near)
@@ -62,7 +64,7 @@ def inspect(cfg: DictConfig, title: str, *, near: bool = True, pictures: bool = 
 def _facts(cases: Cases, spec: Spec) -> list[tuple[str, str]]:
     size = " × ".join(map(str, spec.size))
     facts = [("cases", f"{len(cases):,}"), ("subjects", f"{len(set(cases.subject.tolist())):,}")]
-    facts += [("target", spec.target), ("classes", ", ".join(map(_quoted, spec.classes)))]
+    facts += [("target", spec.target), ("classes", ", ".join(map(_quoted, spec.classes)) or "none")]
     facts += [
         ("size in a run", f"{size}{' and other' if spec.target == 'mask' else ''}"),
         ("channels", f"{spec.channels}"),
@@ -104,7 +106,7 @@ def _of_classes(cases: Cases, spec: Spec, seen: Survey, where: NDArray[np.int64]
         shares = counts.sum(axis=0) / counts.sum()
         return [f"{share:.2%} ({n:,})" for share, n in zip(shares, (counts > 0).sum(axis=0), strict=True)]
     label = cases.label[where]
-    counts = label.sum(axis=0) if label.ndim == 2 else np.bincount(label.clip(0), minlength=spec.num_classes)
+    counts = label.sum(axis=0) if label.ndim == 2 else np.bincount(label[label >= 0], minlength=spec.num_classes)
     return [f"{n:,} ({n / max(1, len(where)):.0%})" for n in counts.tolist()]
 
 
@@ -156,8 +158,10 @@ def _findings(
     mask_of: Callable[[int], NDArray[np.uint8] | None] | None,
 ) -> Iterator[Finding]:
     assert seen.twins is not None
+    if (bare := _without_label(cases)).any():
+        yield Finding("cases without label", cases.case[bare].tolist(), stops=True)
     try:
-        check(cases, spec, allow_shared_subjects=True)
+        check(replace(cases, label=cases.label.clip(0)), spec, allow_shared_subjects=True)
     except InputError as error:
         yield Finding("table", [str(error)], stops=True)
     if seen.corrupt:
@@ -178,6 +182,11 @@ def _findings(
         ("cases that lack a channel", _lacking(cases, seen)),
     ]
     yield from (Finding(title, items) for title, items in told if items)
+
+
+def _without_label(cases: Cases) -> NDArray[np.bool_]:
+    """Return which cases have no class number."""
+    return cases.label == -1 if cases.label.ndim == 1 else np.zeros(len(cases), np.bool_)
 
 
 def _lacking(cases: Cases, seen: Survey) -> list[str]:
@@ -220,12 +229,17 @@ def _montage(source: Source, cases: Cases, seen: Survey) -> list[tuple[str, list
     spec, good = source.spec, np.array([row not in seen.corrupt for row in range(len(cases))])
     strips = []
     alike = spec.target in ("mask", BOXES)
+    if (bare := _without_label(cases) & good).any():
+        strips.append(("without label", [_picture(source, cases, row) for row in _spread(np.flatnonzero(bare))]))
     for number, name in enumerate(("cases",) if alike else spec.classes):
         of_class = cases.label[:, number] == 1 if cases.label.ndim == 2 else (cases.label == number) | alike
-        rows = np.flatnonzero(of_class & good)
-        picked = rows[np.linspace(0, len(rows) - 1, min(OF_CLASS, len(rows))).astype(int)] if len(rows) else rows
-        strips.append((name, [_picture(source, cases, row) for row in picked.tolist()]))
+        strips.append((name, [_picture(source, cases, row) for row in _spread(np.flatnonzero(of_class & good))]))
     return strips
+
+
+def _spread(rows: NDArray[np.int64]) -> list[int]:
+    """Return a few rows, evenly spaced."""
+    return rows[np.linspace(0, len(rows) - 1, min(OF_CLASS, len(rows))).astype(int)].tolist() if len(rows) else []
 
 
 def _alike(source: Source, cases: Cases, seen: Survey) -> list[tuple[str, list[Picture]]]:
@@ -239,7 +253,7 @@ def _alike(source: Source, cases: Cases, seen: Survey) -> list[tuple[str, list[P
 
 
 def _matters(cases: Cases, rows: NDArray[np.int64]) -> bool:
-    labels = {str(label) for label in cases.label[rows].tolist()}
+    labels = {str(label) for label in cases.label[rows].tolist() if label != -1}
     return len(set(cases.split[rows].tolist())) > 1 or len(labels) > 1
 
 
@@ -259,6 +273,6 @@ def _picture(source: Source, cases: Cases, row: int) -> Picture:
     elif label.ndim:
         text = ", ".join(names[number] for number in np.flatnonzero(label)) or "none"
     else:
-        text = names[label]
+        text = names[label] if label >= 0 else "no label"
     caption = f"{cases.split[row]} · {text}" if text else str(cases.split[row])
     return Picture(thumbnail(np.asarray(source.read(row))), str(cases.case[row]), caption)

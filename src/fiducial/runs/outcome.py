@@ -16,6 +16,7 @@ from fiducial.reports.figures import save
 from fiducial.reports.summary import show_summary, where_next
 from fiducial.runs import folder
 from fiducial.runs.pictures import draw
+from fiducial.runs.reader import needs_more
 from fiducial.runs.results import Results, results_of
 from fiducial.tasks.base import Task
 from fiducial.tracking.run import Run
@@ -97,4 +98,4 @@ class Outcome:
             "selected": f"epoch {self.epoch + 1} of {cfg.epochs} ({cfg.select} by {cfg.objective})",
             "folder": str(self.out),
         }
-        show_summary(facts, self.scores, where_next(self.out))
+        show_summary(facts, self.scores, where_next(self.out, predicts=needs_more(cfg) is None))

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from fiducial.data.formats import SUFFIXES
-from fiducial.data.images import read_image
 from fiducial.data.module import in_unit_range, standardise
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware
 from fiducial.runs.build import build_network, component
 from fiducial.runs.evaluate import checkpoint_file
+from fiducial.runs.reader import Reader, needs_more
 from fiducial.statistics import predicted_labels
 from fiducial.tasks.classification import class_probabilities
 from fiducial.types import Float, Tensor
@@ -42,24 +43,15 @@ def predict(
 
     With `explain` a classifier's run draws where it looked, by layer `layer` of its network, into the folder `masks`.
 
+    Images that cannot be read have a line too, and the table then a column `error`. Images that were resized, or had
+    their colours changed, are told of in one line of standard output.
+
     Raises:
-        InputError: there is no image, one cannot be read, or the run's cases are not single images.
+        InputError: there is no image, none can be read, or the run's cases are not single images.
     """
     spec = cfg.data.spec
-    if spec.sequence:
-        raise InputError(
-            "predict takes image files; the cases of this run are sequences: `fiducial evaluate RUN data=…`"
-        )
-    if spec.get("files", 1) > 1:
-        raise InputError(
-            f"predict takes an image a file; an image of this run is {spec.files} files: "
-            "`fiducial evaluate RUN data.source.path=…`"
-        )
-    if spec.get("columns") and cfg.model.get("num_columns") is not None:
-        raise InputError(
-            f"predict takes image files alone; this run's network also needs the columns {', '.join(spec.columns)}: "
-            "`fiducial evaluate RUN data.source.path=…`"
-        )
+    if (obstacle := needs_more(cfg)) is not None:
+        raise InputError(f"predict takes an image a file; {obstacle}")
     if explain:
         from fiducial.runs.explain import check_explainable
 
@@ -69,25 +61,25 @@ def predict(
     hardware.check()
     hardware.prepare()
     weights = checkpoint_file(out, checkpoint)
+    reader = Reader(cfg)
     if spec.target == "mask":
         from fiducial.runs.predict_masks import predict_masks
 
-        return predict_masks(cfg, out, files, masks, checkpoint=weights, hardware=hardware)
-    if spec.target == "boxes":
+        table = predict_masks(cfg, out, files, masks, reader=reader, checkpoint=weights, hardware=hardware)
+    elif spec.target == "boxes":
         from fiducial.runs.predict_boxes import predict_boxes
 
-        return predict_boxes(cfg, out, files, masks, checkpoint=weights, hardware=hardware)
-    if explain:
+        table = predict_boxes(cfg, out, files, masks, reader=reader, checkpoint=weights, hardware=hardware)
+    else:
+        table = _classified(cfg, files, reader, checkpoint=weights, hardware=hardware)
+    if explain and len(table):
         from fiducial.runs.explain import explain_images
 
-        images = ((str(file), read_image(file, **_reading(cfg))) for file in files)
-        pictures = {"picture": explain_images(cfg, images, masks, checkpoint=weights, layer=layer)}
-    else:
-        pictures = {}
-    network = build_network(cfg, hardware, weights)
-    batches = (files[start : start + BATCH_SIZE] for start in range(0, len(files), BATCH_SIZE))
-    probabilities = torch.cat([_probabilities(cfg, network, batch, hardware) for batch in batches])
-    return _table(files, probabilities, spec).assign(**pictures)
+        images = ((name, Reader(cfg)(Path(name))) for name in table["file"])
+        table = table.assign(picture=explain_images(cfg, images, masks, checkpoint=weights, layer=layer))
+    if remark := reader.remark():
+        print(remark)
+    return reader.with_errors(files, table)
 
 
 def find_images(names: Sequence[Path]) -> list[Path]:
@@ -106,27 +98,28 @@ def find_images(names: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _reading(cfg: DictConfig) -> dict[str, Any]:
-    """Return how the run's images are read from their files."""
-    spec, source = cfg.data.spec, cfg.data.source
-    return {
-        "policy": source.get("policy", "resize"),
-        "intensity": source.get("intensity"),
-        "channels": spec.channels,
-        "size": tuple(spec.size),
-    }
+def _classified(
+    cfg: DictConfig, files: Sequence[Path], reader: Reader, *, checkpoint: Path, hardware: Hardware
+) -> pd.DataFrame:
+    """Return the table of those files that can be read."""
+    network = build_network(cfg, hardware, checkpoint)
+    good, found = [], [torch.empty(0, len(cfg.data.spec.classes))]
+    for start in range(0, len(files), BATCH_SIZE):
+        read = list(reader.each(files[start : start + BATCH_SIZE], reader))
+        if read:
+            good += [file for file, _ in read]
+            found.append(_probabilities(cfg, network, np.stack([image for _, image in read]), hardware))
+    return _table(good, torch.cat(found), cfg.data.spec)
 
 
 @torch.inference_mode()
 def _probabilities(
-    cfg: DictConfig, network: torch.nn.Module, files: Sequence[Path], hardware: Hardware
+    cfg: DictConfig, network: torch.nn.Module, pixels: NDArray[Any], hardware: Hardware
 ) -> Float[Tensor, "files classes"]:
-    spec = cfg.data.spec
-    images = torch.stack([torch.from_numpy(np.array(read_image(file, **_reading(cfg)))) for file in files])
-    images = in_unit_range(images.to(hardware.device_type))
+    images = in_unit_range(torch.from_numpy(pixels).to(hardware.device_type))
     output = network(standardise(images, cfg.data.get("mean", 0.5), cfg.data.get("std", 0.5)))
     logits = output[0] if isinstance(output, tuple) else output
-    return class_probabilities(logits, cfg.loss.contract.head, spec.target).cpu()
+    return class_probabilities(logits, cfg.loss.contract.head, cfg.data.spec.target).cpu()
 
 
 def _table(files: Sequence[Path], probabilities: Float[Tensor, "files classes"], spec: DictConfig) -> pd.DataFrame:

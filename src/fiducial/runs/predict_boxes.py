@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from fiducial.data.boxes import Boxes, Frame
 from fiducial.data.image_header import affine_of, image_size
-from fiducial.data.images import placement, read_image
+from fiducial.data.images import placement
 from fiducial.data.module import in_unit_range, standardise
 from fiducial.hardware import Hardware
 from fiducial.metrics.boxes import CaseBoxes, each_case
@@ -25,11 +25,19 @@ from fiducial.reports.figures.style import save
 from fiducial.runs import folder
 from fiducial.runs.box_pictures import picture
 from fiducial.runs.build import build_network
+from fiducial.runs.reader import Reader
 from fiducial.tasks.decoding import Decoder
 
 
 def predict_boxes(
-    cfg: DictConfig, out: Path, files: Sequence[Path], place: Path, *, checkpoint: Path, hardware: Hardware
+    cfg: DictConfig,
+    out: Path,
+    files: Sequence[Path],
+    place: Path,
+    *,
+    reader: Reader,
+    checkpoint: Path,
+    hardware: Hardware,
 ) -> pd.DataFrame:
     """Write `detections.json` and a picture of each file into `place`; return a table of files and their boxes.
 
@@ -40,18 +48,15 @@ def predict_boxes(
         out: its folder.
         files: images.
         place: folder that the boxes and pictures go into.
+        reader: of the images; it keeps those apart that cannot be read.
         checkpoint: of the network.
         hardware: that it runs on.
-
-    Raises:
-        InputError: an image cannot be read, or has another number of axes or channels.
     """
     network = build_network(cfg, hardware, checkpoint)
     threshold, classes = _threshold(cfg, out), list(cfg.data.spec.classes)
     place.mkdir(parents=True, exist_ok=True)
     cases, lines = [], []
-    for number, file in enumerate(files):
-        image, frame = _read(file, cfg)
+    for number, (file, (image, frame)) in enumerate(reader.each(files, lambda file: _read(file, reader))):
         case = _found(cfg, network, image, hardware)
         own = Boxes(frame.own(np.asarray(case.found, np.float32)), case.label)
         cases.append(CaseDetections(str(file), image_size(file), frame, own, case.score))
@@ -74,11 +79,9 @@ def _threshold(cfg: DictConfig, out: Path) -> float:
     return 0.5 if given == "choose" else float(given)
 
 
-def _read(file: Path, cfg: DictConfig) -> tuple[NDArray[Any], Frame]:
-    spec, policy = cfg.data.spec, cfg.data.source.get("policy", "resize")
-    size, intensity = tuple(spec.size), cfg.data.source.get("intensity")
-    image = read_image(file, channels=spec.channels, size=size, policy=policy, intensity=intensity)
-    return image, Frame(*placement(image_size(file), size, policy), affine_of(file))
+def _read(file: Path, reader: Reader) -> tuple[NDArray[Any], Frame]:
+    image = reader(file)
+    return image, Frame(*placement(image_size(file), reader.size, reader.policy), affine_of(file))
 
 
 @torch.inference_mode()

@@ -22,13 +22,21 @@ from fiducial.errors import InputError
 from fiducial.hardware import Hardware
 from fiducial.runs import folder
 from fiducial.runs.build import build_network, component
+from fiducial.runs.reader import Reader
 from fiducial.tasks.postprocessing import corrected, mask_of
 from fiducial.tasks.segmentation import on_own_grid
 from fiducial.tasks.windows import Windows
 
 
 def predict_masks(
-    cfg: DictConfig, out: Path, files: Sequence[Path], masks: Path, *, checkpoint: Path, hardware: Hardware
+    cfg: DictConfig,
+    out: Path,
+    files: Sequence[Path],
+    masks: Path,
+    *,
+    reader: Reader,
+    checkpoint: Path,
+    hardware: Hardware,
 ) -> pd.DataFrame:
     """Write a mask for each file into `masks`, on the file's own grid; return a table of files and class volumes.
 
@@ -39,29 +47,28 @@ def predict_masks(
         out: its folder.
         files: pictures, or NIfTI volumes with all channels in one file.
         masks: folder that the masks go into.
+        reader: keeps those apart that cannot be read.
         checkpoint: of the network.
         hardware: that it runs on.
 
     Raises:
-        InputError: an image cannot be read, has other channels, or two would be written under one name.
+        InputError: two masks would be written under one name.
     """
-    stems = [masks / file.name.split(".")[0] for file in files]
-    if len(set(stems)) < len(stems):
+    stems = {file: masks / file.name.split(".")[0] for file in files}
+    if len(set(stems.values())) < len(files):
         raise InputError("two images have the same name; predict them one folder at a time")
     network = build_network(cfg, hardware, checkpoint)
     windows, prepare = _windows(cfg), component(cfg.data.get("prepare"))
     threshold, corrections = _decided(cfg, out)
     lines = []
-    for file, stem in zip(files, stems, strict=True):
-        sample = _read(file, cfg)
+    for file, sample in reader.each(files, lambda file: _read(file, cfg)):
         prepared = sample if prepare is None else prepare(sample)
         image = in_unit_range(torch.from_numpy(np.array(prepared.image))[None].to(hardware.device_type))
         image = standardise(image, cfg.data.get("mean", 0.5), cfg.data.get("std", 0.5))
         own = on_own_grid(windows(network, image)[0], prepared, sample)
         mask = corrected(mask_of(own, threshold), corrections)
-        lines.append(
-            {"file": str(file), "mask": str(write_mask(stem, mask, sample.affine)), **_sizes(mask, sample, cfg)}
-        )
+        written = write_mask(stems[file], mask, sample.affine)
+        lines.append({"file": str(file), "mask": str(written), **_sizes(mask, sample, cfg)})
     return pd.DataFrame(lines)
 
 

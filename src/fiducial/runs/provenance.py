@@ -13,6 +13,7 @@ from fiducial.config import settings
 from fiducial.data.balance import class_counts
 from fiducial.data.download import write_atomically
 from fiducial.data.module import DataModule
+from fiducial.data.source import fingerprint_of
 from fiducial.data.split_file import as_text
 from fiducial.runs import folder
 from fiducial.tracking.provenance import Provenance, collect
@@ -24,7 +25,7 @@ def log_provenance(run: Run, cfg: DictConfig, out: Path, data: DataModule) -> No
     """Log the settings as parameters, and everything that a repetition would need as tags and files."""
     origin = collect(sys.argv, Path.cwd())
     record = folder.record(out)
-    fingerprint = dict(data.source.fingerprint())
+    fingerprint = fingerprint_of(data.source)
     run.log_params({**record.choices, **settings(cfg)})
     run.log_dataset(record.choices["data"], fingerprint["sha256"], _profile(data))
     run.set_tags({**origin.as_tags(), **_identity(record.identity, fingerprint, origin)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from fiducial.data.masked import MaskedSource
 from fiducial.data.module import DataModule
 from fiducial.data.sample import Sample
-from fiducial.data.volumes import PREDICTIONS, file_name, read_mask
+from fiducial.data.volumes import PREDICTIONS, file_name, mask_file, read_mask
 from fiducial.metrics.segmentation import columns
 from fiducial.reports.case_scores import CaseScores, mean_intervals, write_case_scores
 from fiducial.reports.figures.anatomical import three_planes
@@ -122,7 +121,7 @@ class Segmented(Results):
         """Return a case, its true and its predicted mask."""
         assert isinstance(data.source, MaskedSource)
         sample = data.source.sample(row)
-        file = next((self.out / PREDICTIONS).glob(f"{glob.escape(file_name(str(data.cases.case[row])))}.*"))
+        file = mask_file(self.out / PREDICTIONS / file_name(str(data.cases.case[row])), sample.affine)
         assert sample.mask is not None
         return sample, sample.mask, read_mask(file)
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +155,42 @@ def test_verb_says_what_came_of_it(tmp_path: Path, capsys: pytest.CaptureFixture
     assert imported == "imported: cases 1, masks 0, subjects 1"
     assert where == f"{tmp_path / 'out' / 'cases.csv'}   {tmp_path / 'out' / 'report.md'}"
     assert bare == f"1 cases have no label in {tmp_path / 'labels.csv'}"
+
+
+def import_of(tmp_path: Path, out: str) -> list[str]:
+    return [str(tmp_path / "in"), "--to", str(tmp_path / out), "--key", str(tmp_path / "key")]
+
+
+def test_what_a_killed_import_left_is_removed_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_stack(stack(VALUES), tmp_path / "in")
+    code = (
+        "import os, signal, sys\n"
+        "from fiducial.data.dicom import study\n"
+        "from fiducial.cli.command import run\n"
+        "study.Import._write_links = lambda self: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "run('import-dicom', sys.argv[1:])\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, *import_of(tmp_path, "cases"), "--new-key"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob(".cases.*")
+    assert list(left.glob("images/*.nii.gz"))
+    bystanders = [tmp_path / name for name in (".cases.old", ".cases2.123456789", ".cases.12.34")]
+    for place in bystanders:
+        place.mkdir()
+    assert run("import-dicom", import_of(tmp_path, "cases")) == 0
+    assert f"removed {left}: " in capsys.readouterr().out
+    assert not left.exists()
+    assert (tmp_path / "cases" / "cases.csv").is_file()
+    assert all(place.is_dir() for place in bystanders)
+
+
+def test_an_import_that_still_runs_is_left_alone(tmp_path: Path) -> None:
+    write_stack(stack(VALUES), tmp_path / "in")
+    running = tmp_path / f".cases.{os.getppid()}"
+    running.mkdir()
+    with pytest.raises(InputError, match=f"process {os.getppid()} seems to be importing into it"):
+        run("import-dicom", [*import_of(tmp_path, "cases"), "--new-key"])
+    assert running.is_dir()
 
 
 def test_verb_fails_where_nothing_could_be_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

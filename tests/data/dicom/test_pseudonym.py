@@ -27,6 +27,12 @@ def test_new_key_is_random_and_its_owners_alone(tmp_path: Path) -> None:
     assert read_key(tmp_path / "a") != read_key(tmp_path / "b")
 
 
+def test_folder_of_a_new_key_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    create_key(tmp_path / "keys" / "trial")
+    read_key(tmp_path / "keys" / "trial")
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+
+
 def test_key_is_not_written_over(tmp_path: Path) -> None:
     create_key(tmp_path / "key")
     before = (tmp_path / "key").read_bytes()

@@ -56,12 +56,13 @@ class Pseudonyms:
 
 
 def create_key(path: Path) -> None:
-    """Write a new random key that only its owner can read.
+    """Write a new random key that only its owner can read; its folder is made, for the owner alone, if need be.
 
     Raises:
         InputError: the file exists, or cannot be written.
     """
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise InputError(f"{path}: there is a key already; leave out --new-key to use it") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import logging
 import os
@@ -66,6 +67,30 @@ class Import:
         self.grids: list[tuple[str, Grid]] = []
         self.rows: dict[str, dict[str, str]] = {}
         self.known: list[dict[str, str]] = []
+
+    def remove_leftovers(self) -> list[Path]:
+        """Remove, and return, half-made folders that killed imports into the same folder left beside it.
+
+        Raises:
+            InputError: the process that makes one may still be running, or one cannot be removed.
+        """
+        mark = f".{self.out.name}."
+        found = [
+            place
+            for place in sorted(self.out.parent.glob(f"{glob.escape(mark)}*"))
+            if place.name.removeprefix(mark).isdecimal() and place.is_dir()
+        ]
+        for place in found:
+            number = place.name.removeprefix(mark)
+            if is_running(int(number)):
+                raise InputError(
+                    f"{self.out}: process {number} seems to be importing into it; if it does not, remove {place}"
+                )
+            try:
+                shutil.rmtree(place)
+            except OSError as error:
+                raise InputError(f"{place}: a half-made import that cannot be removed: {error.strerror}") from error
+        return found
 
     def run(self) -> Report:
         """Import everything that can be, and return what was done."""
@@ -189,6 +214,17 @@ def _unheard() -> Iterator[None]:
             yield
     finally:
         logger.disabled = before
+
+
+def is_running(number: int) -> bool:
+    """Return whether there is a process of this number on this machine."""
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_values(stem: Path, values: NDArray[Any], affine: NDArray[np.float64] | None, kind: str) -> Path:
