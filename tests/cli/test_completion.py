@@ -105,6 +105,7 @@ def test_groups_and_options() -> None:
         ("fiducial train data=breastmnist data.source.do", ["data.source.download="]),
         ("fiducial train ~model.dro", ["~model.dropout="]),
         ("fiducial train trainer.limit_tr", ["trainer.limit_train_batches="]),
+        ("fiducial train trainer.max_e", []),  # epochs=… decides it
         (
             "fiducial train data.source.target=multi",
             ["data.source.target=multiclass ", "data.source.target=multilabel "],

@@ -13,8 +13,8 @@ from fiducial.errors import InputError
     [
         ("seed=-1", "seed must be at least 0; got -1"),
         ("optimizer.lr=-1", "optimizer.lr must be at least 0; got -1"),
-        ("optimizer.lr=nan", "optimizer.lr must be at least 0; got nan"),
-        ("optimizer.lr=inf", "optimizer.lr must be at least 0; got inf"),
+        ("optimizer.lr=nan", "optimizer.lr must be at least 0, and finite; got nan"),
+        ("optimizer.lr=inf", "optimizer.lr must be at least 0, and finite; got inf"),
         ("hardware.threads=0", "hardware.threads must be at least 1; got 0"),
         ("hardware.threads=-3", "hardware.threads must be at least 1; got -3"),
         ("data.channel_dropout=2", "data.channel_dropout must be between 0 and 1; got 2"),

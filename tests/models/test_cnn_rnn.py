@@ -126,6 +126,7 @@ def test_it_says_that_it_takes_lengths() -> None:
     assert CNNRNN.takes_length
 
 
+@pytest.mark.usefixtures("as_users_have_it")
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -204,6 +204,7 @@ def test_every_parameter_has_a_gradient(norm: str, pooling: str) -> None:
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
+@pytest.mark.usefixtures("as_users_have_it")
 @pytest.mark.parametrize(
     ("options", "message"),
     [

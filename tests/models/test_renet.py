@@ -138,6 +138,7 @@ def test_dropout_drops_in_training_only() -> None:
     assert torch.equal(model(image), model(image))
 
 
+@pytest.mark.usefixtures("as_users_have_it")
 @pytest.mark.parametrize(
     ("options", "message"),
     [

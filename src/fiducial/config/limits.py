@@ -24,7 +24,7 @@ RANGES: dict[str, dict[str, Range]] = {
     "": {"seed": NOT_NEGATIVE},
     "data": {
         **dict.fromkeys(("batch_size", "images_per_subject", "num_subjects", "per_case"), COUNT),
-        **dict.fromkeys(("num_workers", "cache_limit_gib", "seed"), NOT_NEGATIVE),
+        **dict.fromkeys(("num_workers", "seed"), NOT_NEGATIVE),
         "channel_dropout": PART,
         "num_folds": (2, None),
     },
@@ -35,10 +35,7 @@ RANGES: dict[str, dict[str, Range]] = {
     },
     "optimizer": dict.fromkeys(("lr", "weight_decay", "momentum", "eps"), NOT_NEGATIVE),
     "augment": {"probability": PART},
-    "hardware": {
-        **dict.fromkeys(("threads", "devices", "num_nodes", "accumulate"), COUNT),
-        "clip_norm": NOT_NEGATIVE,
-    },
+    "hardware": dict.fromkeys(("threads", "devices", "num_nodes", "accumulate"), COUNT),
 }
 CLASS_WEIGHTS, BALANCED = ("loss.weight", "loss.pos_weight"), "balanced"
 
@@ -53,7 +50,8 @@ def check_values(cfg: DictConfig) -> None:
     for key, value in found.items():
         limits = RANGES.get(key.partition(".")[0] if "." in key else "", {}).get(key.rpartition(".")[2])
         if limits and not all(_within(number, limits) for number in _numbers(value)):
-            raise InputError(f"{key} must be {_text(limits)}; got {value}")
+            finite = "" if all(map(math.isfinite, _numbers(value))) else ", and finite"
+            raise InputError(f"{key} must be {_text(limits)}{finite}; got {value}")
     count = found.get("data.num_folds", defaults(str(found.get("data._target_"))).get("num_folds"))
     fold = found.get("data.fold")
     if isinstance(fold, int) and isinstance(count, int) and not 0 <= fold < count:

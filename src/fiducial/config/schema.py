@@ -23,16 +23,6 @@ GROUPS = (
 SWEEP_GROUPS = ("launcher", "search")  # how many runs are started; no part of any one of them
 PRESETS = ("experiment", "debug")  # groups that decide about others; by default none is picked
 TRAINER = "pytorch_lightning.trainer.trainer.Trainer"
-# Arguments that a run gives by itself: what a configuration wrote there would have no effect.
-FILLED = {
-    "data": ("seed", "augment", "spec"),
-    "task": (
-        *("model", "loss", "optimizer", "schedule", "objective", "objective_mode"),
-        *("target", "num_classes", "seed", "memory_format"),
-    ),
-    "optimizer": ("params",),
-    "scheduler": ("optimizer",),
-}
 # Arguments of the trainer that other keys decide: given beside these they would win, and nothing would say so.
 DECIDED = {
     "max_epochs": "epochs=…",
@@ -45,6 +35,17 @@ DECIDED = {
     "gradient_clip_val": "hardware.clip_norm=…",
     **{name: f"hardware.{name}=…" for name in ("accelerator", "devices", "num_nodes", "strategy", "precision")},
     **{name: f"hardware.{name}=…" for name in ("sync_batchnorm", "deterministic")},
+}
+# Arguments that a run gives by itself: what a configuration wrote there would have no effect.
+FILLED = {
+    "data": ("seed", "augment", "spec"),
+    "task": (
+        *("model", "loss", "optimizer", "schedule", "objective", "objective_mode"),
+        *("target", "num_classes", "seed", "memory_format"),
+    ),
+    "optimizer": ("params",),
+    "scheduler": ("optimizer",),
+    "trainer": tuple(DECIDED),
 }
 
 
