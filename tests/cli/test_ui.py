@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sqlite3
+import subprocess
+import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -66,3 +71,35 @@ def test_a_port_in_use_is_refused_before_anything_is_loaded(fiducial, database: 
     assert f"port {port} cannot be used" in answer.message
     assert "--port" in answer.message
     assert answer.heavy == ()
+
+
+def ended(number: int) -> bool:
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{number}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_server_is_ended_without_a_word_also_while_it_starts(asked: signal.Signals) -> None:
+    """The server stands for MLflow's, which answers Ctrl-C in its imports with a stack trace; it has a child, too."""
+    child = "import time; time.sleep(60)"
+    server = f"import os, subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', {child!r}]); "
+    server += "print(os.getpid(), c.pid, flush=True); time.sleep(60)"
+    program = "import sys; from fiducial.cli import command, ui; "
+    program += f"command.run = lambda *_: ui._serve([sys.executable, '-c', {server!r}]); command.main(['ui'])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    servers = [int(word) for word in process.stdout.readline().split()]
+    os.killpg(process.pid, asked)
+    said, complaints = process.communicate(timeout=30)
+    assert (said, complaints, process.returncode) == (b"", b"", 128 + asked)
+    for number in servers:
+        for _ in range(100):  # a child whose parent has gone is reaped a moment later
+            if ended(number):
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail(f"process {number} is still there")

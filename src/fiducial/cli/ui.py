@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sqlite3
+import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from fiducial.errors import InputError
 
 EXAMPLES = "examples:\n  fiducial ui\n  fiducial ui --outputs /data/outputs --port 5001"
 
+PATIENCE_SECONDS = 10.0  # for the server to end by itself
 _NUM_PAGES = 5
 _TRAINING = "workflowType=machine_learning"
 _EXPERIMENTS = """
@@ -32,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replace this process by MLflow's server."""
+    """Run MLflow's server until Ctrl-C."""
     from fiducial.tracking.store import artifact_root, check_database, prepare_mlflow
     from fiducial.tracking.tracker import DATABASE, embedded_uri
 
@@ -44,11 +47,34 @@ def run(args: argparse.Namespace) -> int:
     _check_port(args.port)
     prepare_mlflow()
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # ten processes for language models' judges
-    print("MLflow's UI starts (about 10 s); Ctrl-C ends it", *pages(database, args.port), sep="\n", flush=True)
+    print("MLflow's UI starts (10 to 30 s); Ctrl-C ends it", *pages(database, args.port), sep="\n", flush=True)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(args.port)]
     command += ["--workers", "1", "--backend-store-uri", embedded_uri(outputs)]
     command += ["--default-artifact-root", artifact_root(outputs).as_uri()]
-    os.execv(sys.executable, command)
+    return _serve(command)
+
+
+def _serve(command: list[str]) -> int:
+    """Run a server, and end it with this process.
+
+    It is in a group of its own, which Ctrl-C does not reach: interrupted in its imports it would print a stack trace.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    server = subprocess.Popen(command, process_group=0, stdin=subprocess.DEVNULL)
+    try:
+        return server.wait()
+    finally:
+        _end(server)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):  # all of the group have ended
+            os.killpg(server.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(PATIENCE_SECONDS)
+            return
 
 
 def pages(database: Path, port: int) -> list[str]:
