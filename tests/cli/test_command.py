@@ -72,6 +72,14 @@ def test_options(fiducial: Any) -> None:
     assert [line[:-1] for line in answer.output.splitlines() if line.endswith("=")] == list(GROUPS)
 
 
+def test_names_of_options_stand_clear_of_their_titles(capsys: pytest.CaptureFixture[str]) -> None:
+    _, output, _ = say(capsys, "options", "data")
+    groups = Groups.find()
+    for option in groups.options("data"):
+        assert f"  {option}  " in output
+        assert f"  {groups.title('data', option)}\n" in output
+
+
 def test_options_of_one_group(capsys: pytest.CaptureFixture[str]) -> None:
     code, output, _ = say(capsys, "options", "optimizer")
     assert code == 0

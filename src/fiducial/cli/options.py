@@ -50,8 +50,10 @@ def run(args: argparse.Namespace) -> int:
 def _list(groups: Groups, chosen: Sequence[str]) -> None:
     for group in chosen:
         print(f"{group}=")
-        for option in groups.options(group):
-            print(f"  {option:<22}{groups.title(group, option)}")
+        options = groups.options(group)
+        width = max(map(len, options)) + 2
+        for option in options:
+            print(f"  {option:<{width}}{groups.title(group, option)}")
 
 
 def _describe(groups: Groups, group: str, option: str) -> None:
