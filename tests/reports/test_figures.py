@@ -13,6 +13,7 @@ from PIL import Image
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 from fiducial.reports import figures
+from fiducial.reports.figures.style import middle_cut
 from fiducial.statistics import bootstrap
 
 CLASSES = {"binary": ("benign", "malignant"), "multiclass": ("a", "b", "c"), "multilabel": ("x", "y", "z")}
@@ -112,3 +113,11 @@ def test_montage_and_the_rest_are_drawn_without_global_state(tmp_path: Path, sha
         with Image.open(tmp_path / f"{name}.png") as picture:
             assert min(picture.size) > 50
     assert pyplot.get_fignums() == []
+
+
+def test_of_a_long_name_the_end_is_kept() -> None:
+    path = "/tmp/trialwork/dä ta/fold er/patient_0042_left.png"
+    cut = middle_cut(path, 30)
+    assert len(cut) == 30
+    assert cut.endswith("_0042_left.png")
+    assert middle_cut("patient.png", 30) == "patient.png"

@@ -37,6 +37,26 @@ def test_errors_have_their_colours() -> None:
     assert shown[0, 1, 0] > shown[1, 0, 0]
 
 
+def test_the_legend_has_every_colour_of_the_error_column() -> None:
+    figure = overlays([view()], ["background", "a", "b"])
+    shown = picture(figure, 3)
+    known = [patch.get_facecolor()[:3] for patch in figure.legends[0].get_patches()]
+    for row, column in ((0, 0), (0, 1), (0, 2), (1, 1)):
+        assert any(np.allclose(shown[row, column], colour, atol=1e-6) for colour in known), (row, column)
+
+
+def test_one_case_of_one_class_has_a_name_and_a_scale() -> None:
+    figure = class_scores({"dice": np.array([0.0]), "hd95": np.array([12.0])}, ["vessel"])
+    dice, distance = figure.axes
+    assert [label.get_text() for label in dice.get_xticklabels()] == ["vessel"]
+    low, high = dice.get_ylim()
+    assert -0.1 < low <= 0
+    assert 1 <= high < 1.1
+    low, high = distance.get_ylim()
+    assert low <= 0
+    assert high >= 12
+
+
 def test_errors_outside_the_region_are_not_shown() -> None:
     region = np.array([[False, True, True], [True, True, True]])
     shown = picture(overlays([view(region=region)], ["background", "a", "b"]), 3)
@@ -89,7 +109,7 @@ def test_a_scale_bar_has_the_length_that_it_says() -> None:
 
 def test_boxes_count_cases_without_a_score(tmp_path: Path) -> None:
     scores = {"dice": np.array([0.5, 0.6]), "dice/a": np.array([0.5, 0.7]), "dice/b": np.array([np.nan, 0.5])}
-    figure = class_scores(scores)
+    figure = class_scores(scores, ["a", "b"])
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["a", "b\n1 of 2"]
     save(figure, tmp_path / "a.png")
     save(overlays([view(), view()], ["background", "a", "b"]), tmp_path / "b.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,19 +16,31 @@ from fiducial.reports.figures.anatomical import three_planes
 from fiducial.reports.figures.box_overlay import BoxView, box_planes, boxes
 from fiducial.reports.figures.overlay import View
 
+MOST = 12  # boxes that are drawn of a case; more hide each other, and the image
 Shown = tuple[str, NDArray[Any], CaseBoxes, Frame]
 
 
 def picture(cases: Sequence[Shown], classes: Sequence[str]) -> Figure:
-    """Return a picture of images, or of the planes of volumes.
+    """Return a picture of images, or of the planes of volumes; of many boxes those with the highest scores.
 
     Args:
         cases: of each its title, its image as the network sees it, boxes in pixels of that, and where these lie.
         classes: names of the kinds of objects.
     """
+    readable = [(*_readable(title, case), image, frame) for title, image, case, frame in cases]
     if cases[0][1].ndim == 3:
-        return boxes([_view(title, image, case, classes) for title, image, case, _ in cases])
-    return box_planes([(title, _planes(image[0], case, frame)) for title, image, case, frame in cases])
+        return boxes([_view(title, image, case, classes) for title, case, image, _ in readable])
+    return box_planes([(title, _planes(image[0], case, frame)) for title, case, image, frame in readable])
+
+
+def _readable(title: str, case: CaseBoxes) -> tuple[str, CaseBoxes]:
+    """Return a case with as many of its boxes as can be told apart, and a title that says so."""
+    count = len(case.score)
+    if count <= MOST:
+        return title, case
+    kept = np.argsort(-case.score, kind="stable")[:MOST]
+    fewer = replace(case, found=case.found[kept], score=case.score[kept], label=case.label[kept])
+    return f"{title}\nthe best {MOST} of {count:,} boxes", fewer
 
 
 def _view(title: str, image: NDArray[Any], case: CaseBoxes, classes: Sequence[str]) -> BoxView:

@@ -19,9 +19,9 @@ from fiducial.reports.case_scores import CaseScores, mean_intervals, write_case_
 from fiducial.reports.detection_scores import detection_intervals, scored_cases
 from fiducial.reports.detections import CaseDetections, write_detections
 from fiducial.reports.figures.froc import froc
-from fiducial.reports.figures.style import short
+from fiducial.reports.figures.style import middle_cut
 from fiducial.runs.box_pictures import picture
-from fiducial.runs.results import Results
+from fiducial.runs.results import Results, extremes
 from fiducial.tasks.base import Task
 from fiducial.tasks.detection import boxes_of
 
@@ -127,12 +127,9 @@ class Detected(Results):
         """Return title and place of the best, the median and the worst case by F1 that have a box."""
         f1, there = self.table.scores["f1"], np.array([len(case.truth) for case in self.cases])
         order = [place for place in np.lexsort((-there, -f1)).tolist() if there[place] and np.isfinite(f1[place])]
-        if not order:
-            return []
-        places = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
         return [
-            (f"{rank}: {short(str(self.table.case[place]), 30)}\nF1 {f1[place]:.3f}", place)
-            for rank, place in places.items()
+            (f"{rank}: {middle_cut(str(self.table.case[place]), 30)}\nF1 {f1[place]:.3f}", place)
+            for rank, place in extremes(order).items()
         ]
 
     def _shown(self, place: int) -> tuple[NDArray[Any], CaseBoxes, Frame]:

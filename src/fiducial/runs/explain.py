@@ -21,7 +21,7 @@ from fiducial.hardware import Hardware
 from fiducial.metrics.localisation import localisation_scores
 from fiducial.reports.case_scores import CaseScores, mean_intervals, write_case_scores
 from fiducial.reports.figures.activation import ActivationView, activation_maps
-from fiducial.reports.figures.style import save, short, with_bounds
+from fiducial.reports.figures.style import middle_cut, save, with_bounds
 from fiducial.runs import folder
 from fiducial.runs.build import build_network, component
 from fiducial.tasks.activation import Activation
@@ -110,7 +110,7 @@ def explain_images(
     pictures = []
     for number, (name, image) in enumerate(images):
         called, probability, values = explainer(image)
-        title = f"{short(name, 30)}\n{explainer.classes[called]} {probability:.2f}"
+        title = f"{middle_cut(Path(name).name)}\n{explainer.classes[called]} {probability:.2f}"
         picture = place / f"{number:04d}_{Path(name).name.split('.')[0]}.png"
         save(activation_maps([view(title, image, values)]), picture)
         pictures.append(str(picture))
@@ -146,7 +146,7 @@ def explain_split(
             scores.append(localisation_scores(values, truth))
             scored.append(row)
         if len(views) < SHOWN:
-            title = f"{short(str(data.cases.case[row]), 30)}\n{explainer.classes[called]} {probability:.2f}"
+            title = f"{middle_cut(str(data.cases.case[row]))}\n{explainer.classes[called]} {probability:.2f}"
             views.append(view(title, image, values, truth))
     save(activation_maps(views), place / folder.FIGURES / "activation.png")
     print(f"maps of layer {explainer.activation.layer}: {place / folder.FIGURES / 'activation.png'}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -43,6 +43,18 @@ class Results(ABC):
     @abstractmethod
     def pictures(self, data: DataModule) -> dict[str, Figure]:
         """Return figures by name."""
+
+
+def extremes(order: Sequence[int]) -> dict[str, int]:
+    """Return the best, the median and the worst of cases in order, each case once.
+
+    >>> extremes([7, 5, 3, 1]), extremes([7, 5]), extremes([7]), extremes([])
+    ({'best': 7, 'median': 3, 'worst': 1}, {'best': 7, 'worst': 5}, {'only case': 7}, {})
+    """
+    if len(order) < 2:
+        return {"only case": order[0]} if order else {}
+    middle = {"median": order[len(order) // 2]} if len(order) > 2 else {}
+    return {"best": order[0], **middle, "worst": order[-1]}
 
 
 def results_of(task: Task, data: DataModule, out: Path, *, seed: int) -> Results:

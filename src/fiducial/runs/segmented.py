@@ -19,8 +19,8 @@ from fiducial.reports.case_scores import CaseScores, mean_intervals, write_case_
 from fiducial.reports.figures.anatomical import three_planes
 from fiducial.reports.figures.class_scores import class_scores
 from fiducial.reports.figures.overlay import View, overlays, planes
-from fiducial.reports.figures.style import short
-from fiducial.runs.results import Results
+from fiducial.reports.figures.style import middle_cut
+from fiducial.runs.results import Results, extremes
 from fiducial.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -93,11 +93,10 @@ class Segmented(Results):
 
     def pictures(self, data: DataModule) -> dict[str, Figure]:
         """Return how scores spread, and overlays of the best, the median and the worst case."""
-        chosen = self._chosen(data)
+        chosen, classes = self._chosen(data), data.spec.classes
+        found = {"class_scores": class_scores(self.table.scores, classes[1:])}
         if not chosen:
-            return {"class_scores": class_scores(self.table.scores)}
-        classes = data.spec.classes
-        found = {"class_scores": class_scores(self.table.scores)}
+            return found
         if data.spec.spatial_dims == 2:
             return {**found, "overlays": overlays([self._picture(title, row, data) for title, row in chosen], classes)}
         cut = [(title, self._planes(row, data)) for title, row in chosen]
@@ -108,13 +107,10 @@ class Segmented(Results):
         """Return title and row of the best, the median and the worst case that have a score and a mask."""
         name, values = next(iter(self.table.scores.items()))
         order = [number for number in np.argsort(-values, kind="stable").tolist() if np.isfinite(values[number])]
-        if not order:
-            return []
-        places = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
         row_of = {case: row for row, case in enumerate(data.cases.case.tolist())}
         return [
             (_title(rank, str(self.table.case[place]), name, values[place]), row_of[str(self.table.case[place])])
-            for rank, place in places.items()
+            for rank, place in extremes(order).items()
         ]
 
     def _masks(self, row: int, data: DataModule) -> tuple[Sample, NDArray[np.uint8], NDArray[np.uint8]]:
@@ -157,4 +153,4 @@ def _table(values: dict[int, list[float]], names: list[str], data: DataModule) -
 
 
 def _title(rank: str, case: str, score: str, value: float) -> str:
-    return f"{rank}: {short(case, 30)}\n{score} {value:.3f}"
+    return f"{rank}: {middle_cut(case, 30)}\n{score} {value:.3f}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -70,8 +69,8 @@ def _panel(axes: Axes, metric: str, history: Mapping[str, Points], selected_epoc
     axes.set_title(_title(metric))
     axes.set_xlabel(f"epoch{_mark_selected(axes, metric, history, selected_epoch)}")
     axes.xaxis.set_major_locator(MaxNLocator(NUM_TICKS, integer=True, min_n_ticks=1))
-    if len({x for line in axes.lines for x in np.asarray(line.get_xdata()).tolist()}) == 1:
-        axes.set_xlim(0.5, 1.5)
+    if len(epochs := {epoch + 1 for points in history.values() for epoch, _ in points}) == 1:
+        axes.set_xlim(min(epochs) - 0.5, min(epochs) + 0.5)
     if metric == "lr":
         _logarithmic(axes)
     else:

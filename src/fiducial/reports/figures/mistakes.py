@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from fiducial.reports.figures.style import GREY, VERMILLION, short, styled
+from fiducial.reports.figures.style import GREY, VERMILLION, middle_cut, short, styled
 from fiducial.statistics import predicted_labels
 
 COLUMNS = 6
@@ -123,7 +123,7 @@ def _tile(
     axes.text(left, top - 0.23, f"true: {short(mistake.true, 20)}", fontsize=9, va="bottom")
     called = f"{short(mistake.predicted, 18)} {mistake.probability:.2f}"
     axes.text(left, top - 0.04, called, fontsize=9, color=VERMILLION, va="bottom")
-    axes.text(left, bottom + 0.04, _middle_cut(case, 24), fontsize=8, color=GREY, va="top")
+    axes.text(left, bottom + 0.04, middle_cut(case, 24), fontsize=8, color=GREY, va="top")
 
 
 def _plane(image: NDArray[Any]) -> NDArray[Any]:
@@ -147,8 +147,3 @@ def _headline(images: Sequence[NDArray[Any]], num: int, num_cases: int, low: flo
     if any(len(image) not in (1, 3) for image in images):
         parts.append("first channel")
     return " · ".join([*parts, "in colour: what was predicted, and its probability"])
-
-
-def _middle_cut(text: str, length: int) -> str:
-    half = (length - 1) // 2
-    return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"

@@ -17,7 +17,7 @@ from fiducial.reports.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SK
 
 OPACITY = 0.45
 COLOURS = (GREEN, BLUE, PURPLE, ORANGE, SKY, VERMILLION)  # of classes
-MISSED, INVENTED, SWAPPED = SKY, VERMILLION, ORANGE
+FOUND, MISSED, INVENTED, SWAPPED = "#bfbfbf", SKY, VERMILLION, ORANGE
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def overlays(views: Sequence[View], classes: Sequence[str]) -> Figure:
         views: what is shown.
         classes: names; the first is the background, which has no colour.
     """
-    figure = Figure(figsize=(11, 2.9 * len(views) + 0.7), layout="constrained")
+    figure = Figure(figsize=(11, 2.9 * len(views) + 1.0), layout="constrained")
     for row, view in enumerate(views):
         pictures = (grey(view), _tinted(view, view.truth), _tinted(view, view.predicted), _errors(view))
         for column, picture in enumerate(pictures):
@@ -62,7 +62,12 @@ def overlays(views: Sequence[View], classes: Sequence[str]) -> Figure:
             elif row == 0:
                 axes.set_title(("truth", "prediction", "error")[column - 1], fontsize=10, fontweight="normal")
     names = [Patch(color=colour, label=name) for name, colour in zip(classes[1:], _colours(len(classes)), strict=True)]
-    errors = [("missed", MISSED), ("invented", INVENTED), *([("wrong class", SWAPPED)] if len(classes) > 2 else [])]
+    errors = [
+        ("found", FOUND),
+        ("missed", MISSED),
+        ("invented", INVENTED),
+        *([("wrong class", SWAPPED)] if len(classes) > 2 else []),
+    ]
     figure.legend(
         handles=[*names, *(Patch(color=colour, label=name) for name, colour in errors)],
         loc="outside lower left",
@@ -156,7 +161,7 @@ def _errors(view: View) -> NDArray[np.float32]:
     inside = np.ones(view.truth.shape, np.bool_) if view.region is None else view.region
     truth, predicted = view.truth, view.predicted
     right = (truth == predicted) & (truth > 0) & inside
-    picture[right] = 0.75
+    picture[right] = to_rgb(FOUND)
     for flags, colour in (
         ((truth > 0) & (predicted == 0), MISSED),
         ((truth == 0) & (predicted > 0), INVENTED),

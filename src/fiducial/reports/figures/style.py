@@ -119,6 +119,12 @@ def short(name: str, length: int = 26) -> str:
     return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
 
 
+def middle_cut(name: str, length: int = 36) -> str:
+    """Return a name cut in its middle to `length` characters: of a path or an id the end tells most."""
+    start = (length - 1) // 2
+    return name if len(name) <= length else f"{name[:start]}…{name[start + 1 - length :]}"
+
+
 def with_bounds(interval: Interval, digits: int = 3) -> str:
     """Return `0.912 [0.880, 0.940]`, or the value alone where there are no bounds."""
     value = f"{interval.value:.{digits}f}"
