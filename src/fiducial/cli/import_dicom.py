@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fiducial.wording import counted
+
 if TYPE_CHECKING:
     from fiducial.data.dicom.series import Series
 
@@ -69,17 +71,17 @@ def run(args: argparse.Namespace) -> int:
     report = work.run()
     imported, refused = report.having("imported"), report.having("refused")
     for line in refused:
-        print(f"refused {line['case']} ({line['files']} files): {line['notes']}")
+        print(f"refused {line['case']} ({counted(int(line['files']), 'file')}): {line['notes']}")
     if refused and links is None:
         print("--links FILE, outside the data, tells which files these are")
     for reason, count in sorted(report.skipped.items()):
-        print(f"skipped {count} files: {reason}")
+        print(f"skipped {counted(count, 'file')}: {reason}")
     masks = sum(line["kind"] == "mask" for line in imported)
     print(f"imported: cases {len(imported) - masks}, masks {masks}, subjects {len(report.subjects)}")
     if imported:
         print(f"{out / 'cases.csv'}   {out / 'report.md'}")
     if args.labels and (bare := sum(not row["label"] for row in work.rows.values())):
-        print(f"{bare} cases have no label in {args.labels}")
+        print(f"without label in {args.labels}: {counted(bare, 'case')}")
     return 0 if imported else 1
 
 

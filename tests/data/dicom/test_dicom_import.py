@@ -151,10 +151,10 @@ def test_verb_says_what_came_of_it(tmp_path: Path, capsys: pytest.CaptureFixture
     assert first.startswith("refused case-")
     assert "(3 files): between slices 1 and 2 of 3 (at 100.00 and 105.00 mm) there are 5.00 mm where 6.25 mm" in first
     assert hint == "--links FILE, outside the data, tells which files these are"
-    assert skipped == "skipped 1 files: not DICOM"
+    assert skipped == "skipped 1 file: not DICOM"
     assert imported == "imported: cases 1, masks 0, subjects 1"
     assert where == f"{tmp_path / 'out' / 'cases.csv'}   {tmp_path / 'out' / 'report.md'}"
-    assert bare == f"1 cases have no label in {tmp_path / 'labels.csv'}"
+    assert bare == f"without label in {tmp_path / 'labels.csv'}: 1 case"
 
 
 def import_of(tmp_path: Path, out: str) -> list[str]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from fiducial.reports.figures.style import Room, panels, short, styled
+from fiducial.wording import counted
 
 
 @styled
@@ -39,7 +40,10 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str]) -> Figure:
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     correct = np.trace(table)
-    axes.set_title(f"{correct:,} of {table.sum():,} cases right; percent of the true class", x=(0.1 - room.left) / edge)
+    axes.set_title(
+        f"{correct:,} of {counted(int(table.sum()), 'case')} right; percent of the true class",
+        x=(0.1 - room.left) / edge,
+    )
     return figure
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fiducial.reports.figures.style import GREY, VERMILLION, middle_cut, short, styled
 from fiducial.statistics import predicted_labels
+from fiducial.wording import counted
 
 COLUMNS = 6
 TILE, GAP, ABOVE, BELOW, HEAD, MARGIN = 1.6, 0.14, 0.42, 0.26, 0.4, 0.1  # inches
@@ -101,7 +102,7 @@ def worst_mistakes(
 
 def _no_mistakes(num_cases: int) -> Figure:
     figure = Figure(figsize=(8, 1.2))
-    figure.text(0.5, 0.5, f"No mistakes among {num_cases:,} cases.", ha="center", va="center")
+    figure.text(0.5, 0.5, f"No mistakes among {counted(num_cases, 'case')}.", ha="center", va="center")
     return figure
 
 
@@ -141,7 +142,7 @@ def _window(images: Sequence[NDArray[Any]]) -> tuple[float, float]:
 
 
 def _headline(images: Sequence[NDArray[Any]], num: int, num_cases: int, low: float, high: float) -> str:
-    parts = [f"The {num} worst of {num_cases:,} cases", f"window {low:.4g} to {high:.4g}"]
+    parts = [f"The worst {num} of {counted(num_cases, 'case')}", f"window {low:.4g} to {high:.4g}"]
     if any(image.ndim > 3 for image in images):
         parts.append("middle slice of the first axis")
     if any(len(image) not in (1, 3) for image in images):
