@@ -43,16 +43,10 @@ def test_nothing_planted_in_a_run(tmp_path: Path) -> None:
     patients(tmp_path / "secret" / "studies")
     work = tmp_path / "work"
     work.mkdir()
-    given = [
-        "../secret/studies",
-        "--to",
-        "cases",
-        "--key",
-        "../secret/key",
-        "--new-key",
-        "--labels",
-        "../secret/labels.csv",
-    ]
+    key = tmp_path / "secret" / "key"  # a random one moves a planted date onto another now and then
+    key.write_text("5a" * 32)
+    key.chmod(0o600)
+    given = ["../secret/studies", "--to", "cases", "--key", "../secret/key", "--labels", "../secret/labels.csv"]
     code, said = fiducial(work, "import-dicom", *given)
     assert (code, "imported: cases 12, masks 0, subjects 12" in said) == (0, True), said
     code, trained = fiducial(work, "train", "data=table", "data.source.path=cases/cases.csv", *SMALL)
