@@ -11,7 +11,8 @@ from fiducial.cli.command import main
 from fiducial.config import compose
 from fiducial.data.phantom import Phantom
 from fiducial.errors import InputError
-from fiducial.reports.inspection.content import Inspection
+from fiducial.reports.inspection.content import Finding, Inspection
+from fiducial.reports.inspection.page import page
 from fiducial.runs.inspect import inspect
 
 
@@ -141,3 +142,17 @@ def test_cases_without_label_are_looked_at_all_the_same(tmp_path: Path) -> None:
     ]
     with pytest.raises(InputError, match=r"bare\.csv: column 'label' is empty in all 2 lines"):
         compose(["data=table", f"data.source.path={tmp_path / 'bare.csv'}"])
+
+
+def test_a_comma_in_a_class_does_not_make_two_of_it(tmp_path: Path) -> None:
+    table = write_table(tmp_path)
+    table.write_text(table.read_text().replace("<ill>", '"normal, benign"'))
+    facts = dict(inspected("data=table", f"data.source.path={table}", f"outputs={tmp_path}").facts)
+    assert next(csv.reader([facts["classes"]], skipinitialspace=True)) == ["normal, benign", "well"]
+
+
+def test_the_page_counts_after_a_colon_and_breaks_ids_between_their_parts() -> None:
+    finding = Finding("nearly equal images (allowed by data.allow)", ["set/train_0012 ≈ set/test_0345"] * 2)
+    shown = page(Inspection("a", [], [], [finding], []))
+    assert "(allowed by data.allow): <b>2</b>" in shown
+    assert "set/<wbr>train_<wbr>0012 ≈ set/<wbr>test_<wbr>0345" in shown
