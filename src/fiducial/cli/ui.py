@@ -60,7 +60,8 @@ def _serve(command: list[str]) -> int:
     It is in a group of its own, which Ctrl-C does not reach: interrupted in its imports it would print a stack trace.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     server = subprocess.Popen(command, process_group=0, stdin=subprocess.DEVNULL)
     try:
         return server.wait()

@@ -73,13 +73,16 @@ class Estimate:
         console = console or Console(highlight=False)
         table = Table(box=SIMPLE_HEAD)
         table.add_column("setting", overflow="fold")
-        for name in ("done", "running", "to do", "s/step", "steps", "a run"):
+        elsewhere = any(job.standing == "running" for job in self.plan.jobs)
+        for name in ("done", *["running"] * elsewhere, "to do", "s/step", "steps", "a run"):
             table.add_column(name, justify="right", no_wrap=True)
         for setting, jobs in _by_setting(self.plan.jobs).items():
             standing = [job.standing for job in jobs]
             missing = [job for job in jobs if job in self.plan.to_run]
             cells = self._costs(missing[0]) if missing else ("", "", "")
-            counts = (standing.count("done") + standing.count("pruned"), standing.count("running"), len(missing))
+            counts = [standing.count("done") + standing.count("pruned"), len(missing)]
+            if elsewhere:
+                counts.insert(1, standing.count("running"))
             table.add_row(Text(setting), *(str(count or "") for count in counts), *cells)
         console.print(table)
         console.print(self.sentence(), soft_wrap=True)

@@ -1,0 +1,44 @@
+"""What a plan prints before anything runs."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fiducial.sweeps.estimate import Estimate
+from fiducial.sweeps.job import Measured
+from fiducial.sweeps.plan import Plan
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_a_plan_cuts_nothing_at_80_columns(tmp_path: Path, width: int) -> None:
+    values = ("optimizer.lr=1e-3,1e-4", "model.widths=[8],[8,16,32,64,128]", "seed=0,1,2", "epochs=120")
+    plan = Plan.of(["model=plain_cnn", *values, f"outputs={tmp_path}"], None)
+    one = Measured(0, "done", steps=250, step_seconds=0.123, epoch_seconds=31.0)
+    measured = {job.cost: one for job in plan.jobs}
+    console = Console(record=True, width=width, file=io.StringIO(), highlight=False)
+    Estimate(plan, measured, 2).show(console)
+    lines = console.export_text().splitlines()
+    heads = [word.strip() for line in lines if "setting" in line for word in line.split("  ") if word.strip()]
+    assert heads == ["setting", "done", "to do", "s/step", "steps", "a run"]
+    assert sum("0.123   30,000   ≈ 62 min" in line for line in lines) == 4
+    words = " ".join(lines).split()
+    assert words.count("lr=0.001") == words.count("lr=0.0001") == 2
+    assert words.count("widths=[8,16,32,64,128]") == 2
+    assert lines[-1] == "12 of 12 runs to do, 2 at once: about 6.2 h"
+
+
+def test_what_another_process_runs_has_a_column(tmp_path: Path) -> None:
+    plan = Plan.of(["model=plain_cnn", "seed=0,1,2", f"outputs={tmp_path}"], None)
+    done, running, missing = plan.jobs
+    plan = replace(plan, jobs=(replace(done, standing="done"), replace(running, standing="running"), missing))
+    one = Measured(0, "done", steps=250, step_seconds=0.123, epoch_seconds=31.0)
+    console = Console(record=True, width=80, file=io.StringIO(), highlight=False)
+    Estimate(plan, {missing.cost: one}, 2).show(console)
+    head, row = (line.split() for line in console.export_text().splitlines() if "done" in line or "0.123" in line)
+    assert head[1:5] == ["done", "running", "to", "do"]
+    assert row[1:5] == ["1", "1", "1", "0.123"]
