@@ -253,7 +253,6 @@ def test_trace_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ("loss=bce loss.pos_weight=[1,2]", "expected balanced or 1 numbers, got 2"),
         ("hardware.num_nodes=2", "torchrun"),
         ("hardware.strategy=fsdp", "hardware=fsdp needs CUDA GPUs"),
-        ("hardware.strategy=ddpp", "did you mean ddp?"),
         ("augment=light augment.zoom=[2,1]", "augment.zoom"),
     ],
 )

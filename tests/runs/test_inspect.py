@@ -132,8 +132,10 @@ def test_cases_without_label_are_looked_at_all_the_same(tmp_path: Path) -> None:
     assert found["part"]["cases without label"].items == ["0.png", "3.png", "4.png"]
     assert "equal images with different labels" not in found["part"]
     sheets = {sheet.title: sheet for sheet in seen["part"].sheets}
-    assert sheets["Splits"].heads == ["split", "cases", "subjects", "ill", "well"]
-    assert sheets["Splits"].rows[-1] == ["all", "6", "6", "2 (33%)", "1 (17%)"]
+    assert sheets["Splits"].heads[-1] == "all"
+    assert {row[0]: row[-1] for row in sheets["Splits"].rows} == {
+        "cases": "6", "subjects": "6", "ill": "2 (33%)", "well": "1 (17%)",
+    }  # fmt: skip
     assert sheets["Sizes"].rows == [("20 × 24", "6")]
     assert [(name, len(pictures)) for name, pictures in seen["part"].montage] == [
         ("without label", 3),

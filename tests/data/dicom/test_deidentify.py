@@ -151,7 +151,7 @@ def test_report_tells_what_was_changed(tmp_path: Path) -> None:
         "| (0011,1001) | – | private | 3 |",
         "| (0020,000D) | StudyInstanceUID | replaced | 3 |",
         "| (0008,0020) | StudyDate | shifted | 6 |",
-        "- no image (report, plan, structures): 1 files",
+        "- no image (report, plan, structures): 1 file",
     ):
         assert line in text
     with (tmp_path / "out" / "report.csv").open() as file:
