@@ -86,7 +86,9 @@ def test_a_server_is_ended_without_a_word_also_while_it_starts(asked: signal.Sig
     child = "import time; time.sleep(60)"
     server = f"import os, subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', {child!r}]); "
     server += "print(os.getpid(), c.pid, flush=True); time.sleep(60)"
-    program = "import sys; from fiducial.cli import command, ui; "
+    usual = "default_int_handler" if asked == signal.SIGINT else "SIG_DFL"  # whatever the tests were started by
+    program = f"import signal, sys; signal.signal({int(asked)}, signal.{usual}); "
+    program += "from fiducial.cli import command, ui; "
     program += f"command.run = lambda *_: ui._serve([sys.executable, '-c', {server!r}]); command.main(['ui'])"
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
