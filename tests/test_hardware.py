@@ -16,7 +16,8 @@ from fiducial.checkpoints import AtomicCheckpointIO
 from fiducial.config import compose
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware, build_trainer, launched
-from fiducial.runs.build import component
+from fiducial.runs.build import build_data, build_task, component
+from fiducial.tasks.segmentation import Segmentation
 
 
 class TrainerCall(Exception):  # noqa: N818 - carries arguments, is no error
@@ -175,6 +176,23 @@ def test_layout_of_pictures_and_volumes() -> None:
     assert not parts[0].weight.is_contiguous()
     assert all(weight.is_contiguous() for part in parts[1:] for weight in part.parameters())
     assert all(torch.equal(weight, before[name]) for name, weight in network.named_parameters())
+
+
+@pytest.mark.parametrize(("data", "model"), [("phantom", "plain_cnn"), ("phantom_segmentation", "unet")])
+def test_greyscale_images_are_in_the_layout(data: str, model: str, tmp_path: Path) -> None:
+    """One channel is contiguous in either layout: only its strides say which is meant."""
+    cfg = compose(
+        [f"data={data}", f"model={model}", "data.source.num_subjects=6", "hardware=cpu_fast", f"outputs={tmp_path}"]
+    ).cfg
+    task = build_task(cfg, build_data(cfg), component(cfg.hardware))
+    made: list[torch.Tensor] = []
+    first = next(layer for layer in task.modules() if isinstance(layer, torch.nn.Conv2d))
+    first.register_forward_hook(lambda layer, given, output: made.append(output))
+    batch = {"image": torch.rand(2, 1, *cfg.data.spec.size)}
+    network = task._network(batch) if isinstance(task, Segmentation) else lambda image: task(batch)
+    network(batch["image"])
+    assert not made[0].is_contiguous()
+    assert made[0].is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ class Hardware:
         """Put a network's 2D kernels into this layout; torch has none of its rank for those of volumes."""
         for weight in network.parameters():
             if weight.ndim == 4:
-                weight.data = weight.data.contiguous(memory_format=self.memory_format)
+                weight.data = weight.data.to(memory_format=self.memory_format)
 
     def lightning_precision(self) -> Any:
         """Return the precision in Lightning's words, "fastest" resolved for this machine."""

@@ -319,11 +319,11 @@ def mean_interval(
     The interval is of the mean over repetitions, such as seeds: how far another set of them would move it.
     It says nothing of other subjects. It is cut at `limits`, which no value can leave.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
 
     numbers = np.asarray(values, np.float64)
     value = float(numbers.mean()) if len(numbers) else float("nan")
     if len(numbers) < 2 or not np.isfinite(numbers).all():
         return Interval(value, float("nan"), float("nan"), 0)
-    half = float(t.ppf((1 + confidence) / 2, len(numbers) - 1) * numbers.std(ddof=1) / np.sqrt(len(numbers)))
+    half = float(stdtrit(len(numbers) - 1, (1 + confidence) / 2) * numbers.std(ddof=1) / np.sqrt(len(numbers)))
     return Interval(value, max(value - half, limits[0]), min(value + half, limits[1]), len(numbers))

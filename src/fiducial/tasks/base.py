@@ -161,7 +161,7 @@ class Task(pl.LightningModule):
         """Return the network's raw output for a batch."""
         image = batch["image"]
         if image.ndim == 4 and self.memory_format is torch.channels_last:
-            image = image.contiguous(memory_format=self.memory_format)
+            image = image.to(memory_format=self.memory_format)
         output = self.model(image, **self.beside(batch))
         raw: Tensor = output[0] if isinstance(output, tuple) else output
         return raw

@@ -162,7 +162,7 @@ class Segmentation(Task):
 
         def network(image: Tensor) -> Any:
             if image.ndim == 4 and self.memory_format is torch.channels_last:
-                image = image.contiguous(memory_format=self.memory_format)
+                image = image.to(memory_format=self.memory_format)
             return self.model(image, **{name: value.expand(len(image), -1) for name, value in beside.items()})
 
         return network
