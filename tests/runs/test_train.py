@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import torch
 
 from fiducial.cli.command import run
 from fiducial.errors import InputError
+from fiducial.runs import folder
 
 Train = Callable[..., Path]
 Points = Callable[[Path], list[tuple[str, int, float]]]
@@ -133,6 +135,9 @@ def test_debug_fast_takes_one_batch_of_each_stage(train: Train) -> None:
     out = train("debug=fast", "data.batch_size=1", "epochs=1")
     assert scores(out)["cases"] == 1
     assert torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 1
+    written = json.loads((out / "scores.json").read_text(), parse_constant=pytest.fail)  # no NaN, which is not JSON
+    assert written["scores"]["auroc"]["value"] is None
+    assert math.isnan(folder.scores(out)["scores"]["auroc"]["value"])
 
 
 def test_debug_profile_leaves_a_trace_and_a_table(train: Train) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def opened(cfg: DictConfig, out: Path, split: str) -> tuple[DataModule, Task, Ha
     data.test_split = split
     task = build_task(cfg, data, hardware)
     if folder.is_finished(out):
-        task.recall(json.loads((out / folder.SCORES).read_text()))
+        task.recall(folder.scores(out))
     return data, task, hardware
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import secrets
 import time
@@ -188,6 +189,29 @@ def latest(outputs: Path, identity: str) -> Path | None:
 def is_finished(out: Path) -> bool:
     """Tell whether a run came to its end: its scores are the last thing that it writes."""
     return (out / SCORES).is_file()
+
+
+def write_scores(out: Path, content: Mapping[str, Any]) -> None:
+    """Write scores as strict JSON, whole or not at all: what is not a number is null."""
+    write_whole(out / SCORES, json.dumps(_nulled(content), indent=1, allow_nan=False))
+
+
+def scores(out: Path) -> dict[str, Any]:
+    """Return what `write_scores` wrote of a finished run; values and bounds that there are not are NaN."""
+    content: dict[str, Any] = json.loads((out / SCORES).read_text())
+    intervals = content.get("scores", {}).values()
+    for place in (content, content.get("objective") or {}, *intervals):
+        place.update({key: math.nan for key in ("loss", "value", "low", "high") if key in place and place[key] is None})
+    return content
+
+
+def _nulled(content: Any) -> Any:
+    """Return JSON's equivalent of a value: it has no NaN, and no infinity."""
+    if isinstance(content, Mapping):
+        return {key: _nulled(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_nulled(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _ids(run: Path) -> set[str]:

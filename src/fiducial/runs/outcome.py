@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -74,9 +72,7 @@ class Outcome:
         pictures.mkdir(exist_ok=True)
         for name, figure in self.pictures.items():
             save(figure, pictures / f"{name}.png")
-        aside = self.out / f"{folder.SCORES}.part"
-        aside.write_text(json.dumps(self.scores, indent=1))
-        os.replace(aside, self.out / folder.SCORES)
+        folder.write_scores(self.out, self.scores)
 
     def log(self, run: Run) -> None:
         """Send them to the tracker; intervals as metrics of their own, so that the UI can show and sort them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -72,9 +71,8 @@ def predict_boxes(
 
 def _threshold(cfg: DictConfig, out: Path) -> float:
     """Return the score from which the run's test called boxes; without a test the one that was asked for, or 0.5."""
-    file = out / folder.SCORES
-    if file.is_file():
-        return float(json.loads(file.read_text())["threshold"])
+    if folder.is_finished(out):
+        return float(folder.scores(out)["threshold"])
     given = cfg.task.get("threshold", "choose")
     return 0.5 if given == "choose" else float(given)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -84,8 +83,7 @@ def _windows(cfg: DictConfig) -> Windows:
 
 def _decided(cfg: DictConfig, out: Path) -> tuple[float, tuple[str, ...]]:
     """Return the threshold of the run's test and what it corrected; 0.5 and nothing where there was no test yet."""
-    file = out / folder.SCORES
-    found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    found = folder.scores(out) if folder.is_finished(out) else {}
     corrections = found.get("postprocessing", {})
     return found.get("threshold", 0.5), tuple(corrections.get(name, "none") for name in list(cfg.data.spec.classes)[1:])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,11 +42,10 @@ class Result:
     @classmethod
     def read(cls, title: str, setting: str, out: Path) -> Result:
         """Read a finished run's scores."""
-        content = json.loads((out / folder.SCORES).read_text())
+        content = folder.scores(out)
         objective = content.get("objective") or {}
-        value = objective.get("value")
         scores = {name: Interval(**fields) for name, fields in content["scores"].items()}
-        return cls(title, setting, out, (objective.get("name", ""), math.nan if value is None else value), scores)
+        return cls(title, setting, out, (objective.get("name", ""), objective.get("value", math.nan)), scores)
 
 
 @dataclass(frozen=True)

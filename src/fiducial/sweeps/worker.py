@@ -74,7 +74,7 @@ def _attempt(spec: Spec, out: Path, resume: bool, report: Report) -> BaseExcepti
 def _ended(spec: Spec, out: Path, error: BaseException | None, seconds: float) -> Ending:
     match error:
         case None:
-            objective = json.loads((out / folder.SCORES).read_text()).get("objective", {}).get("value")
+            objective = folder.scores(out).get("objective", {}).get("value")
             return Ending(spec.number, "done", str(out), seconds=seconds, objective=objective)
         case PrunedError():
             write_whole(out / PRUNED, json.dumps({"epoch": error.epoch, "objective": error.objective}))

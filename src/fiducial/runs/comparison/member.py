@@ -91,7 +91,7 @@ def of_folder(out: Path) -> Member:
         InputError: it has not come to its end.
     """
     try:
-        scores = json.loads((out / folder.SCORES).read_text())
+        scores = folder.scores(out)
         ended = (out / folder.SCORES).stat().st_mtime
     except FileNotFoundError:
         raise InputError(f"run {out} has not come to its end: it has no {folder.SCORES}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -48,7 +47,7 @@ def values_of(out: Path, names: Sequence[str]) -> list[float]:
     Raises:
         InputError: it has not all of them.
     """
-    scores = json.loads((out / folder.SCORES).read_text())
+    scores = folder.scores(out)
     objective = scores.get("objective") or {}
     known: dict[str, float] = {}
     if objective.get("value") is not None:
