@@ -21,7 +21,13 @@ import time
 from pathlib import Path
 
 KINDS = ("fiducial", "basic", "joblib")
-SMALL = ["data.source.num_subjects=300", "data.source.size=[32,32]", "data.batch_size=32", "hardware=cpu_fast", "name=job"]
+SMALL = [
+    "data.source.num_subjects=300",
+    "data.source.size=[32,32]",
+    "data.batch_size=32",
+    "hardware=cpu_fast",
+    "name=job",
+]
 AT_ONCE = 2
 
 
