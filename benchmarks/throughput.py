@@ -1,6 +1,7 @@
-"""Training throughput: ResNet-18 at 28 px on PneumoniaMNIST, batch 128, on the CPU or on a GPU.
+"""Training throughput: ResNet-18 at 28 px on PneumoniaMNIST, batch 128, on the CPU or on a GPU; or a plain CNN.
 
     python benchmarks/throughput.py [--rounds 3] [--steps 8]
+    python benchmarks/throughput.py --model plain_cnn --steps 36
     python benchmarks/throughput.py --gpu --steps 36
 
 Beside a loop written by hand in the style of the MedMNIST authors' protocol: a DataLoader with per-sample
@@ -29,16 +30,18 @@ KINDS = {
     "gpu": "hardware=gpu",
     "gpu_fast": "hardware=gpu hardware.precision=fastest",
 }
+MODELS = ("resnet18", "plain_cnn")
 BATCH_SIZE, WARM_UP = 128, 2
 
 
-def hand_written_loop(device: str, steps: int) -> list[float]:
+def hand_written_loop(device: str, network: str, steps: int) -> list[float]:
     """Train as a short script would; return the seconds of each step, loading included."""
     import numpy as np
     import torch
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset
 
+    from fiducial.models.plain_cnn import PlainCNN
     from fiducial.models.resnet import ResNet
 
     class PneumoniaMNIST(Dataset):
@@ -54,7 +57,9 @@ def hand_written_loop(device: str, steps: int) -> list[float]:
             return (torch.from_numpy(pixels).float().div(255) - 0.5) / 0.5, self.labels[index].astype(int)
 
     torch.manual_seed(0)
-    model = ResNet(in_channels=1, num_outputs=2).to(device)
+    plain = network == "plain_cnn"
+    model = PlainCNN(in_channels=1, num_outputs=2, size=(28, 28)) if plain else ResNet(in_channels=1, num_outputs=2)
+    model = model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     criterion = torch.nn.CrossEntropyLoss()
     loader = DataLoader(PneumoniaMNIST(), batch_size=BATCH_SIZE, shuffle=True)
@@ -74,7 +79,7 @@ def hand_written_loop(device: str, steps: int) -> list[float]:
     return times
 
 
-def fiducial(hardware: Sequence[str], steps: int) -> list[float]:
+def fiducial(hardware: Sequence[str], network: str, steps: int) -> list[float]:
     """Train with Fiducial; return the seconds of each step, loading included."""
     import pytorch_lightning as pl
     import torch
@@ -99,7 +104,7 @@ def fiducial(hardware: Sequence[str], steps: int) -> list[float]:
             self.begin = now
 
     quiet()
-    preset = ["experiment=medmnist_resnet18", "data=pneumoniamnist", *hardware, "epochs=1"]
+    preset = ["experiment=medmnist_resnet18", "data=pneumoniamnist", f"model={network}", *hardware, "epochs=1"]
     limits = [f"trainer.limit_train_batches={steps}", "trainer.limit_val_batches=0"]
     with tempfile.TemporaryDirectory() as folder:
         cfg = compose([*preset, *limits, f"outputs={folder}"]).cfg
@@ -113,16 +118,16 @@ def fiducial(hardware: Sequence[str], steps: int) -> list[float]:
     return clock.times
 
 
-def times_of(kind: str, steps: int) -> list[float]:
+def times_of(kind: str, network: str, steps: int) -> list[float]:
     """Return the seconds of each step, measured in this process."""
     if kind.endswith("loop"):
-        return hand_written_loop("cuda" if kind == "gpu_loop" else "cpu", steps)
-    return fiducial(KINDS[kind].split(), steps)
+        return hand_written_loop("cuda" if kind == "gpu_loop" else "cpu", network, steps)
+    return fiducial(KINDS[kind].split(), network, steps)
 
 
-def measure(kind: str, steps: int) -> list[float]:
+def measure(kind: str, network: str, steps: int) -> list[float]:
     """Return the seconds of each step after the warm-up, from a process of its own."""
-    command = [sys.executable, __file__, "--kind", kind, "--steps", str(steps)]
+    command = [sys.executable, __file__, "--kind", kind, "--model", network, "--steps", str(steps)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     times: list[float] = json.loads(done.stdout.splitlines()[-1])
     return times[WARM_UP:]
@@ -132,16 +137,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--model", choices=MODELS, default=MODELS[0])
     parser.add_argument("--gpu", action="store_true", help="on a CUDA GPU instead of the CPU")
     parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.kind:
-        print(json.dumps(times_of(args.kind, args.steps)))
+        print(json.dumps(times_of(args.kind, args.model, args.steps)))
         return
     times: dict[str, list[float]] = {kind: [] for kind in KINDS if kind.startswith("gpu") == args.gpu}
     for _ in range(args.rounds):
         for kind in times:
-            times[kind] += measure(kind, args.steps)
+            times[kind] += measure(kind, args.model, args.steps)
     base = statistics.median(next(iter(times.values())))
     print(f"{'':<42}{'s / step':>10}{'images / s':>12}{'ratio':>8}")
     for kind, measured in times.items():

@@ -54,7 +54,7 @@ def test_no_run_can_use_it(line: str, message: str) -> None:
     ],
 )
 def test_values_that_can_be_used(lines: list[str]) -> None:
-    compose(lines)
+    assert compose(lines).overrides == tuple(lines)
 
 
 def test_the_wrapped_network_has_the_same_ranges() -> None:

@@ -131,7 +131,7 @@ def test_other_images_are_left_alone(tmp_path: Path) -> None:
         for number in range(6)
     ]
     (tmp_path / "cases.csv").write_text("path,label,split\n" + "\n".join(lines) + "\n")
-    compose(overrides(tmp_path / "cases.csv"))
+    assert compose(overrides(tmp_path / "cases.csv")).choices["data"] == "table"
 
 
 @pytest.mark.parametrize(
