@@ -99,9 +99,24 @@ def test_a_server_is_ended_without_a_word_also_while_it_starts(asked: signal.Sig
     said, complaints = process.communicate(timeout=30)
     assert (said, complaints, process.returncode) == (b"", b"", 128 + asked)
     for number in servers:
-        for _ in range(100):  # a child whose parent has gone is reaped a moment later
-            if ended(number):
-                break
-            time.sleep(0.05)
-        else:
-            pytest.fail(f"process {number} is still there")
+        wait_until_ended(number)
+
+
+def wait_until_ended(number: int) -> None:
+    for _ in range(100):  # a child whose parent has gone is reaped a moment later
+        if ended(number):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"process {number} is still there")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent was killed")
+def test_a_server_ends_with_a_user_interface_that_is_killed() -> None:
+    server = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    program = f"from fiducial.cli import ui; ui._serve([{sys.executable!r}, '-c', {server!r}])"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        number = int(process.stdout.readline())
+        assert not ended(number)
+        process.kill()
+    wait_until_ended(number)

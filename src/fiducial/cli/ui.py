@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 from fiducial.errors import InputError
@@ -55,14 +56,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve(command: list[str]) -> int:
-    """Run a server, and end it with this process.
+    """Run a server, and end it with this process, even one that is killed.
 
     It is in a group of its own, which Ctrl-C does not reach: interrupted in its imports it would print a stack trace.
     """
+    from fiducial.tracking.liveness import end_with_parent
+
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, lambda number, _: sys.exit(128 + number))
-    server = subprocess.Popen(command, process_group=0, stdin=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        command, process_group=0, stdin=subprocess.DEVNULL, preexec_fn=partial(end_with_parent, signal.SIGTERM)
+    )
     try:
         return server.wait()
     finally:

@@ -6,7 +6,6 @@ They are started here instead: each reads the run's folder and joins in.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -22,8 +21,8 @@ import torch
 
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware
+from fiducial.tracking.liveness import end_with_parent
 
-PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 READY = b"ready\n"
 TAIL = 15  # lines of a dead process's log that are shown
 PATIENCE_SECONDS = 60  # for a process to end after the run's last step
@@ -193,8 +192,7 @@ def join(out: Path, words: int | None = None) -> None:
 def _main(out: Path, words: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # process 0 decides when the run ends
         signal.signal(number, signal.SIG_IGN)
-    if sys.platform == "linux":  # never outlive process 0
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)  # never outlive process 0
     try:
         join(out, words)
     except InputError as error:

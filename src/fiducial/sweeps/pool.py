@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import multiprocessing
 import os
@@ -20,8 +19,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fiducial.sweeps.job import Ending, Progress, Spec
+from fiducial.tracking.liveness import end_with_parent
 
-PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 SOURCE = "FIDUCIAL_SOURCE"  # tells the process that jobs are forked from which cases to read
 KNOWN = ("fiducial.", "monai.", "optuna.", "torch.")  # packages whose import does nothing else
 TICK_SECONDS = 0.5
@@ -250,8 +249,7 @@ def _main(work: str, spec: Spec, environment: Mapping[str, str], log: Path, chan
     """Be the process of a job: in a group of its own, its output in a file, dead when the server is."""
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the sweep's business, which asks each job to end
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent(signal.SIGTERM)
     os.environ.clear()
     os.environ.update(environment)
     with _written_to(log):

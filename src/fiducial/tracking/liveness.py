@@ -1,11 +1,16 @@
-"""Which runs are alive: a lock that dies with its process, and a marker per run that is not settled yet."""
+"""Which runs are alive: a lock that dies with its process, and a marker per run that is not settled yet.
+
+And processes that end with the one that started them.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +20,7 @@ from pathlib import Path
 from fiducial.errors import InputError
 
 FOLDER = "tracking"
+PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
 class LockHeldError(Exception):
@@ -137,6 +143,12 @@ class Marker:
 
     def _path(self, outputs: Path) -> Path:
         return outputs / "active" / f"{self.id}.json"
+
+
+def end_with_parent(number: int) -> None:
+    """Have the system send a signal to this process when the one that started it ends, however it does (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 def write_whole(path: Path, text: str) -> None:
