@@ -159,12 +159,13 @@ class Task(pl.LightningModule):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the network's raw output for a batch."""
-        image = batch["image"]
-        if image.ndim == 4 and self.memory_format is torch.channels_last:
-            image = image.to(memory_format=self.memory_format)
-        output = self.model(image, **self.beside(batch))
+        output = self.model(self.laid_out(batch["image"]), **self.beside(batch))
         raw: Tensor = output[0] if isinstance(output, tuple) else output
         return raw
+
+    def laid_out(self, image: Tensor) -> Tensor:
+        """Return 2D images in the layout of the weights, by their strides: one channel is contiguous in either."""
+        return image.to(memory_format=self.memory_format) if image.ndim == 4 else image
 
     def beside(self, batch: Batch) -> dict[str, Any]:
         """Return what the network takes besides the image: of `length`, `present` and `columns`."""

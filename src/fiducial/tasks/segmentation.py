@@ -161,9 +161,9 @@ class Segmentation(Task):
         beside = {name: value for name, value in self.beside(batch).items() if value is not None}
 
         def network(image: Tensor) -> Any:
-            if image.ndim == 4 and self.memory_format is torch.channels_last:
-                image = image.to(memory_format=self.memory_format)
-            return self.model(image, **{name: value.expand(len(image), -1) for name, value in beside.items()})
+            return self.model(
+                self.laid_out(image), **{name: value.expand(len(image), -1) for name, value in beside.items()}
+            )
 
         return network
 
