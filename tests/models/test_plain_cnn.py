@@ -29,6 +29,23 @@ def small(**options: Any) -> PlainCNN:
     return PlainCNN(**({"in_channels": 1, "num_outputs": 3, "size": (16, 16), "widths": (8, 16)} | options))
 
 
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "sigmoid", "tanh", "gelu"])
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_blocks_compute_convolution_activation_pooling_in_this_order(pooling: str, activation: str) -> None:
+    torch.manual_seed(0)
+    model = small(widths=(8,), pooling=pooling, activation=activation)
+    convolution = model.blocks[0][0]
+    image = torch.randn(4, 1, 16, 16)
+
+    def gradients(maps: torch.Tensor) -> list[torch.Tensor]:
+        return [maps, *torch.autograd.grad(maps.square().sum(), list(convolution.parameters()))]
+
+    pool = {"max": torch.max_pool2d, "average": torch.nn.functional.avg_pool2d}[pooling]
+    activated = getattr(torch.nn.functional, activation)(convolution(image))
+    expected, found = gradients(pool(activated, 2)), gradients(model.blocks[0](image))
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
 def test_network_of_three_convolutions_for_28_pixels() -> None:
     model = PlainCNN(in_channels=1, num_outputs=10, size=(28, 28), widths=(32, 64, 64), pool_after=(True, True, False))
     # 28 -3+1-> 26 -/2-> 13 -> 11 -/2-> 5 -> 3
@@ -89,7 +106,7 @@ def test_nodule_detector_for_64_pixels() -> None:
 def test_layers_and_their_order() -> None:
     model = small(norm="batch", conv_dropout=0.1, dropout=0.2, dense=(5,))
     kinds = [type(layer) for layer in model.blocks[0]]
-    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.Dropout2d]
+    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.ReLU, nn.Dropout2d]
     assert [type(layer) for layer in model.dense] == [nn.Dropout, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
     assert model.blocks[0][4].p == 0.1
     assert model.dense[0].p == model.dense[3].p == 0.2
@@ -109,7 +126,7 @@ def test_same_numbers_as_written_out() -> None:
     [("relu", 0.0), ("sigmoid", 0.119203), ("tanh", -0.964028), ("leaky_relu", -0.02), ("gelu", -0.045500)],
 )
 def test_activations(activation: str, at_minus_two: float) -> None:
-    model = small(activation=activation)
+    model = small(activation=activation, pooling="none")
     for layer in (model.blocks[0][2], model.dense[2]):
         assert layer(torch.tensor(-2.0)).item() == pytest.approx(at_minus_two, abs=1e-5)
 
@@ -136,8 +153,8 @@ def test_extents(pooling: str, padding: str, expected: list[int], dims: int) -> 
 
 def test_pooling_takes_the_maximum_or_the_average() -> None:
     windows = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])
-    assert small(pooling="max").blocks[0][3](windows).item() == 6
-    assert small(pooling="average").blocks[0][3](windows).item() == 3
+    assert small(pooling="max", activation="tanh").blocks[0][3](windows).item() == 6
+    assert small(pooling="average", activation="tanh").blocks[0][3](windows).item() == 3
 
 
 def test_pool_after_as_a_number_or_a_list() -> None:

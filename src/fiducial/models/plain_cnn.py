@@ -24,6 +24,9 @@ Head = Literal["flatten", "average"]
 class Block(nn.Sequential):
     """Convolution, normalisation, activation, pooling and dropout of channels.
 
+    Max-pooling comes before ReLU: values and gradients are those of the usual order to the last bit, and only a
+    quarter of them is left to activate.
+
     Attributes:
         extent: what is left of each spatial axis; 0 or less where an axis is too short.
     """
@@ -54,15 +57,14 @@ class Block(nn.Sequential):
         stride = 2 if pooling == "strided" else 1
         border = kernel_size // 2 if padding == "same" else 0
         extent = tuple((n + 2 * border - kernel_size) // stride + 1 for n in extent)
-        layers = [
-            CONV[dims](in_channels, width, kernel_size, stride, border, bias=norm == "none"),
-            _norm(norm, width, extent, num_groups=num_groups),
-            ACTIVATIONS[activation](),
-        ]
+        convolution = CONV[dims](in_channels, width, kernel_size, stride, border, bias=norm == "none")
+        normalisation = _norm(norm, width, extent, num_groups=num_groups)
+        layers: list[nn.Module] = [ACTIVATIONS[activation]()]
         if pooling in ("max", "average"):
-            layers.append((MAX_POOL if pooling == "max" else AVERAGE_POOL)[dims](2))
+            pool = (MAX_POOL if pooling == "max" else AVERAGE_POOL)[dims](2)
+            layers.insert(0 if (pooling, activation) == ("max", "relu") else 1, pool)
             extent = tuple(n // 2 for n in extent)
-        super().__init__(*layers, CHANNEL_DROPOUT[dims](dropout))
+        super().__init__(convolution, normalisation, *layers, CHANNEL_DROPOUT[dims](dropout))
         self.extent = extent
 
 
