@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from fiducial.config import GROUPS, SWEEP_GROUPS, Groups, compose
+from fiducial.config import GROUPS, SWEEP_GROUPS, Groups, compose, compose_all
 from fiducial.config.contract import check_fit, unmet
 from fiducial.config.wrapped import wraps
 from fiducial.errors import InputError
@@ -147,6 +147,27 @@ def test_refusals(overrides: list[str], message: str) -> None:
     with pytest.raises(InputError) as raised:
         compose(overrides)
     assert message in str(raised.value)
+    with pytest.raises(InputError) as among_others:
+        compose_all([[], overrides, []])
+    assert str(among_others.value) == str(raised.value)
+
+
+def test_many_at_once_are_what_each_is_alone() -> None:
+    jobs = [
+        [],
+        ["optimizer.lr=0.5", "model.widths=[4,8,16]", "data.source.size=[32,40]"],
+        ["optimizer.weight_decay=0.1"],
+        ["model=lenet", "seed=3"],
+        ["optimizer=sgd", "optimizer.momentum=0.5", "+trainer.benchmark=false", "loss=focal", "name=own"],
+        ["optimizer=sgd"],
+        ["experiment=medmnist_resnet18", "debug=overfit", "epochs=3", "launcher.at_once=2"],
+        ["experiment=medmnist_resnet18", "debug=overfit", "trainer.log_every_n_steps=7", "data=pneumoniamnist"],
+        ["experiment=medmnist_resnet18", "data=pneumoniamnist", "data.batch_size=64"],
+        ["data=phantom_modalities", "model=late_fusion", "model.backbone=plain_cnn", "model.backbone.widths=[4]"],
+        ["data=phantom_modalities", "model=late_fusion", "model.backbone=plain_cnn"],
+        [],
+    ]
+    assert compose_all(jobs) == [compose(job) for job in jobs]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -32,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Exits with 0, 1 (an error), 2 (a flag that there is not), 130 (Ctrl-C) or 143 (SIGTERM).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    atexit.register(gc.freeze)  # or Python's end looks for garbage among all modules, for a second or two
     sys.path.append(os.getcwd())  # a user's own classes, named by _target_; last, so that none is hidden by them
     trace = "--trace" in arguments or os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:

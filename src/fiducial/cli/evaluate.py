@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from fiducial.errors import InputError
+from fiducial.garbage import spared
 
 EXAMPLES = """examples:
   fiducial evaluate outputs/runs/breastmnist-resnet18/20260101-120000-abc123
@@ -36,8 +37,9 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and print the scores."""
     if args.layer and not args.explain:
         raise InputError("--layer says what --explain maps: give both")
-    from fiducial.runs import folder
-    from fiducial.runs.evaluate import evaluate
+    with spared():
+        from fiducial.runs import folder
+        from fiducial.runs.evaluate import evaluate
 
     out = folder.find(args.run, Path(args.outputs))
     cfg = folder.changed(out, args.overrides, args.config_dir)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from fiducial.errors import InputError
+from fiducial.garbage import spared
 from fiducial.wording import counted
 
 HARDWARE = ("hardware=", "hardware.")
@@ -43,8 +44,9 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--layer says what --explain maps: give both")
     if Path(args.to).exists() and not args.overwrite:
         raise InputError(f"{args.to} is there already: name another table by --to, or replace it by --overwrite")
-    from fiducial.runs import folder
-    from fiducial.runs.predict import predict
+    with spared():
+        from fiducial.runs import folder
+        from fiducial.runs.predict import predict
 
     out = folder.find(args.run, Path(args.outputs))
     cfg = folder.config(out)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from fiducial.config import GROUPS, Groups
 from fiducial.errors import InputError
+from fiducial.garbage import spared
 
 if TYPE_CHECKING:
     from fiducial.config import Composed
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _compose(args: argparse.Namespace) -> list[Composed]:
     """Return the configuration of every run; of a search, whose runs nobody knows yet, one of them."""
-    from fiducial.config import compose
+    from fiducial.config import compose, compose_all
     from fiducial.config.overrides import jobs
 
     if not args.multirun:
@@ -81,7 +82,7 @@ def _compose(args: argparse.Namespace) -> list[Composed]:
     first = compose(first_values(args.overrides, groups), args.config_dir)
     if "_target_" in first.sweep.search:
         return [first]
-    return [compose(overrides, args.config_dir) for overrides in jobs(args.overrides, groups)]
+    return compose_all(jobs(args.overrides, groups), args.config_dir)
 
 
 def _sweep(args: argparse.Namespace) -> int:
@@ -145,8 +146,9 @@ def _ask_above(hours: float, plan: Plan) -> None:
 
 
 def _train(composed: Composed) -> int:
-    from fiducial.runs import folder
-    from fiducial.runs.train import train
+    with spared():
+        from fiducial.runs import folder
+        from fiducial.runs.train import train
 
     outputs, identity = Path(composed.cfg.outputs), composed.identity()
     if composed.cfg.resume == "auto" and (out := folder.latest(outputs, identity)):
@@ -159,8 +161,9 @@ def _train(composed: Composed) -> int:
 
 
 def _resume(out: Path) -> int:
-    from fiducial.runs import folder
-    from fiducial.runs.train import train
+    with spared():
+        from fiducial.runs import folder
+        from fiducial.runs.train import train
 
     if folder.is_finished(out):
         print(f"{out} is finished; nothing to do. `fiducial evaluate {out}` shows its scores")

@@ -24,10 +24,20 @@ from fiducial.config.location import Groups, conf_dir
 from fiducial.config.schema import GROUPS, SWEEP_GROUPS, RunConfig
 
 if TYPE_CHECKING:
-    from fiducial.config.composition import Composed, compose
+    from fiducial.config.composition import Composed, compose, compose_all
     from fiducial.config.scalars import settings
 
-__all__ = ["GROUPS", "SWEEP_GROUPS", "Composed", "Groups", "RunConfig", "compose", "conf_dir", "settings"]
+__all__ = [
+    "GROUPS",
+    "SWEEP_GROUPS",
+    "Composed",
+    "Groups",
+    "RunConfig",
+    "compose",
+    "compose_all",
+    "conf_dir",
+    "settings",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -36,7 +46,7 @@ def __getattr__(name: str) -> Any:
         from fiducial.config.scalars import settings
 
         return settings
-    if name not in ("Composed", "compose"):
+    if name not in ("Composed", "compose", "compose_all"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from fiducial.config import composition
 

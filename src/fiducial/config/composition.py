@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -11,13 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from fiducial.config.component import check_components
@@ -25,7 +27,7 @@ from fiducial.config.contract import check_fit
 from fiducial.config.defaults import implied, without
 from fiducial.config.limits import check_values
 from fiducial.config.location import ROOT, Groups, conf_dir
-from fiducial.config.overrides import ROOTS, prepare, quoted
+from fiducial.config.overrides import ROOTS, prepare, quoted, split
 from fiducial.config.scalars import described, settings
 from fiducial.config.schema import GROUPS, PRESETS, SWEEP_GROUPS, RunConfig
 from fiducial.config.wrapped import WRAPPED, tell
@@ -95,22 +97,54 @@ def compose(overrides: Sequence[str], config_dir: str | None = None, *, look_onl
     """
     groups, overrides = Groups.find(config_dir), [quoted(line) for line in overrides]
     with translated_errors(), hydra_session(groups) as hydra:
-        cfg = hydra.compose_config(
-            config_name=ROOT,
-            overrides=prepare(overrides, groups),
-            run_mode=RunMode.RUN,
-            from_shell=True,
-            with_log_configuration=False,
-        )
-    return complete(cfg, overrides, groups, look_only=look_only)
+        cfg, picked = _put_together(hydra, prepare(overrides, groups))
+    return _complete(cfg, picked, overrides, groups, look_only=look_only)
 
 
-def complete(cfg: DictConfig, overrides: Sequence[str], groups: Groups, *, look_only: bool = False) -> Composed:
+def compose_all(jobs: Iterable[Sequence[str]], config_dir: str | None = None) -> list[Composed]:
+    """Return the configurations of many runs; what those that pick the same options have in common is made once.
+
+    Raises:
+        InputError: the first of them that `compose` would refuse.
+    """
+    groups = Groups.find(config_dir)
+    known: dict[tuple[str, ...], tuple[DictConfig, dict[str, Any]]] = {}
+    composed = []
+    with hydra_session(groups) as hydra:
+        for job in jobs:
+            overrides = [quoted(line) for line in job]
+            with translated_errors():
+                options, values = split(prepare(overrides, groups))
+                if options not in known:
+                    known[options] = _put_together(hydra, options)
+                cfg, picked = copy.deepcopy(known[options])
+                ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
+            composed.append(_complete(cfg, picked, overrides, groups))
+    return composed
+
+
+def _put_together(hydra: Hydra, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
+    """Return what Hydra makes of overrides, and the option picked in each group."""
+    cfg = hydra.compose_config(
+        config_name=ROOT,
+        overrides=list(overrides),
+        run_mode=RunMode.RUN,
+        from_shell=True,
+        with_log_configuration=False,
+    )
+    picked = described(cfg.hydra.runtime.choices)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg, picked
+
+
+def _complete(
+    cfg: DictConfig, picked: Mapping[str, Any], overrides: Sequence[str], groups: Groups, *, look_only: bool = False
+) -> Composed:
     """Fill in what follows from other values, and check the whole."""
-    picked = cfg.hydra.runtime.choices
     choices = {group: str(picked[group]) for group in GROUPS if picked.get(group) not in (None, "null")}
     inner = {WRAPPED: str(picked[f"model@{WRAPPED}"])} if f"model@{WRAPPED}" in picked else {}
-    cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg])
     OmegaConf.set_struct(cfg, False)
     with translated_errors():
         tell(cfg)

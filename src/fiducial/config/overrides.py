@@ -31,6 +31,13 @@ def prepare(lines: Sequence[str], groups: Groups) -> list[str]:
     return [_prepared(override, groups) for override in _parse(lines)]
 
 
+def split(lines: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
+    """Return the overrides that pick options, and, parsed, those that set values: Hydra applies them last."""
+    parsed = OverridesParser.create().parse_overrides(list(lines))
+    options = tuple(str(one.input_line) for one in parsed if one.key_or_group in GROUPS)
+    return options, [one for one in parsed if one.key_or_group not in GROUPS]
+
+
 def jobs(lines: Sequence[str], groups: Groups) -> list[list[str]]:
     """Return the overrides of each run of a sweep: every combination of the values given.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fiducial.config import Composed, Groups, compose
+from fiducial.config import Composed, Groups, compose_all
 from fiducial.config.overrides import jobs as combinations
 from fiducial.config.scalars import targets
 from fiducial.errors import InputError
@@ -81,8 +81,7 @@ class Plan:
         Raises:
             InputError: one of them is not a configuration that can be run.
         """
-        lines = combinations(overrides, Groups.find(config_dir))
-        composed = [compose(job, config_dir) for job in lines]
+        composed = compose_all(combinations(overrides, Groups.find(config_dir)), config_dir)
         unique = {one.identity(): one for one in reversed(composed)}
         distinct = sorted(unique.items(), key=lambda item: composed.index(item[1]))
         values = [axes.values(one.overrides) for _, one in distinct]

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from fiducial.sweeps.job import Ending, Progress, Spec
 from fiducial.tracking.liveness import end_with_parent
 
-SOURCE = "FIDUCIAL_SOURCE"  # tells the process that jobs are forked from which cases to read
+WANTED = "FIDUCIAL_WANTED"  # tells the process that jobs are forked from what to import, and which cases to read
 KNOWN = ("fiducial.", "monai.", "optuna.", "torch.")  # packages whose import does nothing else
 TICK_SECONDS = 0.5
 LAST_WORDS = 3  # lines of a dead process's output that are shown
@@ -84,11 +84,11 @@ def warm_up(targets: Iterable[str] = (), source: Mapping[str, Any] | None = None
         source: describes where jobs have their cases from, if all have them from there: they are read once.
     """
     modules = sorted({target.rpartition(".")[0] for target in targets if target.startswith(KNOWN)})
-    multiprocessing.get_context("forkserver").set_forkserver_preload([*modules, "fiducial.sweeps.warm"])
-    if source is not None and source["_target_"].startswith(KNOWN):
-        os.environ[SOURCE] = json.dumps(source)
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["fiducial.sweeps.warm"])
+    shared = source if source is not None and source["_target_"].startswith(KNOWN) else None
+    os.environ[WANTED] = json.dumps({"modules": modules, "source": shared})
     forkserver.ensure_running()
-    os.environ.pop(SOURCE, None)
+    del os.environ[WANTED]
 
 
 class Pool:

@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hydra.utils import instantiate
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SWEEP, SUMMARY, FIGURES = "sweep.json", "summary.csv", "figures"
+DRAWN_BY = "fiducial.reports.figures.settings"  # brings matplotlib, which takes its time
 PATIENCE_SECONDS = 60.0  # for the store, at the end
 
 
@@ -124,6 +127,7 @@ def sweep(jobs: Jobs) -> None:
     with track(jobs.out, tracker, name=jobs.name, experiment=jobs.study, resume=resume) as run:
         _describe(run, jobs)
         run.start_delivery()
+        Thread(target=import_module, args=(DRAWN_BY,), daemon=True).start()  # while the first jobs are on their way
         try:
             with _delivered(tracker, run), board.shown():
                 launcher.stream(jobs.specs(), board, sweep=jobs.out, num_jobs=len(jobs))
@@ -180,7 +184,7 @@ def _keep(run: Run, jobs: Jobs, summary: Summary) -> None:
 
 
 def _draw(run: Run, jobs: Jobs, summary: Summary) -> None:
-    from fiducial.reports.figures import save  # matplotlib need not delay the first job
+    from fiducial.reports.figures import save
     from fiducial.reports.figures.settings import settings as draw_settings
 
     (jobs.out / FIGURES).mkdir(exist_ok=True)

@@ -5,26 +5,44 @@ Nothing here computes with torch: threads that it started would be missing in th
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 from contextlib import suppress
+from importlib import import_module
 from io import BytesIO, StringIO
 
-import sklearn.metrics  # noqa: F401
-import torch._dynamo
-from matplotlib.figure import Figure
-from rich.console import Console
+from fiducial.garbage import spared
+from fiducial.sweeps.pool import WANTED
 
-import fiducial.runs.classified
-import fiducial.runs.outcome
-import fiducial.sweeps.worker  # noqa: F401
-from fiducial.data.kept import keep
-from fiducial.sweeps.pool import SOURCE
+ALWAYS = (
+    "torch._dynamo",  # Lightning and every optimizer bring it
+    "sklearn.metrics",
+    "fiducial.runs.classified",
+    "fiducial.runs.outcome",
+    "fiducial.sweeps.worker",
+)
+
+
+def warm_up() -> None:
+    """Import what all jobs need and what these ones do, and read the cases that they share."""
+    wanted = json.loads(os.environ.get(WANTED, "{}"))
+    for module in (*ALWAYS, *wanted.get("modules", ())):
+        with suppress(ImportError):  # each job says for itself what is missing
+            import_module(module)
+    rehearse()
+    if source := wanted.get("source"):
+        from fiducial.data.kept import keep
+
+        with suppress(Exception):  # what is wrong with the data, each run says for itself
+            keep(source)
 
 
 def rehearse() -> None:
     """Do once what is slow the first time: fonts are found and read, formats and tables of characters loaded."""
+    import torch
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
     figure = Figure()
     figure.add_subplot().set_title("rehearsal")
     figure.savefig(BytesIO(), format="png")
@@ -32,8 +50,5 @@ def rehearse() -> None:
     torch.save({}, BytesIO())
 
 
-rehearse()
-if described := os.environ.get(SOURCE):
-    with suppress(Exception):  # what is wrong with the data, each run says for itself
-        keep(json.loads(described))
-gc.freeze()  # what is here stays: collecting it again in each job would copy every page of it
+with spared():
+    warm_up()
