@@ -5,8 +5,9 @@
     python benchmarks/throughput.py --gpu --steps 36
 
 Beside a loop written by hand in the style of the MedMNIST authors' protocol: a DataLoader with per-sample
-transforms, Adam, the loss read at every step. Each measurement is a process of its own, the kinds take turns,
-and the median of all steps but the first two counts.
+transforms, Adam, the loss read at every step. On the CPU also beside a limit: the network's convolutions and nothing
+else, forwards and backwards, channels-last, in single precision; no data, normalisation, activation or optimizer.
+Each measurement is a process of its own, the kinds take turns, and the median of all steps but the first two counts.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ KINDS = {
     "loop": "hand-written loop",
     "cpu": "hardware=cpu",
     "cpu_fast": "hardware=cpu_fast",
+    "limit": "its convolutions and nothing else",
     "gpu_loop": "hand-written loop",
     "gpu": "hardware=gpu",
     "gpu_fast": "hardware=gpu hardware.precision=fastest",
@@ -79,6 +81,38 @@ def hand_written_loop(device: str, network: str, steps: int) -> list[float]:
     return times
 
 
+def convolutions_alone(network: str, steps: int) -> list[float]:
+    """Compute what the network's convolutions do in a step, forwards and backwards; return the seconds of each step."""
+    import torch
+
+    from fiducial.models.plain_cnn import PlainCNN
+    from fiducial.models.resnet import ResNet
+
+    plain = network == "plain_cnn"
+    model = PlainCNN(in_channels=1, num_outputs=2, size=(28, 28)) if plain else ResNet(in_channels=1, num_outputs=2)
+    model = model.to(memory_format=torch.channels_last)
+    work: list[tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = []
+
+    def note(module: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        image = len(work) == 0  # needs no gradient
+        work.append((module, torch.randn_like(inputs[0]).requires_grad_(not image), torch.randn_like(output)))
+
+    hooks = [module.register_forward_hook(note) for module in model.modules() if isinstance(module, torch.nn.Conv2d)]
+    with torch.no_grad():
+        model(torch.randn(BATCH_SIZE, 1, 28, 28).to(memory_format=torch.channels_last))
+    for hook in hooks:
+        hook.remove()
+    times = []
+    for _ in range(steps):
+        begin = time.perf_counter()
+        for module, inputs, gradient in work:
+            inputs.grad = None
+            module.zero_grad()
+            module(inputs).backward(gradient)
+        times.append(time.perf_counter() - begin)
+    return times
+
+
 def fiducial(hardware: Sequence[str], network: str, steps: int) -> list[float]:
     """Train with Fiducial; return the seconds of each step, loading included."""
     import pytorch_lightning as pl
@@ -122,6 +156,8 @@ def times_of(kind: str, network: str, steps: int) -> list[float]:
     """Return the seconds of each step, measured in this process."""
     if kind.endswith("loop"):
         return hand_written_loop("cuda" if kind == "gpu_loop" else "cpu", network, steps)
+    if kind == "limit":
+        return convolutions_alone(network, steps)
     return fiducial(KINDS[kind].split(), network, steps)
 
 
