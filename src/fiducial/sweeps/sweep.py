@@ -126,7 +126,7 @@ def sweep(jobs: Jobs) -> None:
     resume = History.of(jobs.out / FOLDER / "journal.jsonl").run is not None
     with track(jobs.out, tracker, name=jobs.name, experiment=jobs.study, resume=resume) as run:
         _describe(run, jobs)
-        run.start_delivery()
+        run.start_delivery(apart=False)  # this process delivers for its jobs, too
         Thread(target=import_module, args=(DRAWN_BY,), daemon=True).start()  # while the first jobs are on their way
         try:
             with _delivered(tracker, run), board.shown():

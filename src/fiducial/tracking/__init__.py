@@ -1,7 +1,7 @@
 """Tracking: a journal in the run's folder first, and from there to MLflow; training never waits for it.
 
     track ──▶ Run ──▶ journal.jsonl ──▶ Delivery ──▶ MLflow (embedded database or server)
-    (lifetime)  │      (every event)      ▲  in the Sender's thread, or later by reconcile
+    (lifetime)  │      (every event)      ▲  by the Sender, in the Messenger's process; or later by reconcile
                 └─ Sampler (system metrics)
 
 Nothing here imports torch or MLflow before a run's delivery starts.

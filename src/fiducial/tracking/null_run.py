@@ -38,5 +38,5 @@ class NullRun:
     def flush(self) -> None:
         """Keep nothing."""
 
-    def start_delivery(self) -> None:
+    def start_delivery(self, *, apart: bool = True) -> None:
         """Keep nothing."""

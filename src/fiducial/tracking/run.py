@@ -7,20 +7,20 @@ import math
 import os
 import posixpath
 import re
+import sys
 import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from fiducial.errors import InputError
 from fiducial.tracking.courier import DELIVERED
-from fiducial.tracking.delivery import Delivery
 from fiducial.tracking.journal import History, Journal, Point, metrics_event
 from fiducial.tracking.liveness import FOLDER, Marker, write_whole
-from fiducial.tracking.reconcile import reconcile
+from fiducial.tracking.messenger import Messenger
 from fiducial.tracking.redaction import redact, redact_text
 from fiducial.tracking.sender import Sender
 from fiducial.tracking.system import PREFIX, Sampler
@@ -67,7 +67,7 @@ class Run:
         self._points: deque[Point] = deque()
         self._flushing = threading.Lock()
         self._ended = threading.Event()
-        self._sender: Sender | None = None
+        self._sender: Sender | Messenger | None = None
         self._marker = Marker.here(self.id, out, tracker.outputs, tracker.shown_uri)
         self._marker.write(tracker.outputs)
         self._journal = Journal(path)
@@ -165,19 +165,17 @@ class Run:
                 self._points.extendleft(reversed(points))
                 raise
 
-    def start_delivery(self) -> None:
-        """Start sending to the store, after heavy imports: another thread imports MLflow then.
+    def start_delivery(self, *, apart: bool = True) -> None:
+        """Start sending to the store.
 
+        A process of its own imports MLflow and sends; a thread where this process has MLflow already, or is to have it.
         In a job of a sweep nothing is sent: the sweep does it for all of its jobs.
         """
         tracker = self._tracker
         if tracker.uri is None or self._sender is not None or DELIVERED in os.environ:
             return
-        self._sender = Sender(
-            Delivery(self.out, tracker.uri, request_seconds=tracker.request_seconds, restore=True),
-            seconds=tracker.flush_seconds,
-            afterwards=lambda stop: _settle_others(tracker, stop),
-        )
+        apart = apart and "mlflow" not in sys.modules
+        self._sender = Messenger(self.out, tracker) if apart else Sender(self.out, tracker)
         self._sender.start()
 
     def hurry(self) -> None:
@@ -201,7 +199,7 @@ class Run:
             if self._tracker.uri is None:
                 self._marker.remove(self._tracker.outputs)
             return
-        if self._sender.finish(patience=self._tracker.patience_seconds, is_local=self._tracker.is_local):
+        if self._sender.finish():
             self._marker.remove(self._tracker.outputs)
             return
         logger.warning(
@@ -258,15 +256,3 @@ def _parts(values: dict[str, str]) -> Iterator[dict[str, str]]:
 
 def _now() -> int:
     return math.floor(time.time() * 1000)
-
-
-def _settle_others(tracker: Tracker, stop: Callable[[], bool]) -> None:
-    """Look after runs that died or were not fully delivered; whatever happens, this run goes on."""
-    try:
-        for other in reconcile(tracker.outputs, tracker, stop):
-            if other.died:
-                logger.warning(
-                    "run %s had died without a word; it is FAILED now (resume it in %s)", other.id, other.out
-                )
-    except Exception as error:
-        logger.warning("other runs could not be looked after: %s", redact_text(str(error)))

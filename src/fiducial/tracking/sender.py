@@ -6,10 +6,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from fiducial.tracking.delivery import Delivery, RunDeletedError
 from fiducial.tracking.liveness import LockHeldError
+from fiducial.tracking.reconcile import reconcile
+from fiducial.tracking.redaction import redact_text
 from fiducial.tracking.store import reason
+from fiducial.tracking.tracker import Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -18,20 +22,21 @@ _CLOSING_PAUSE = 1.0
 
 
 class Sender(threading.Thread):
-    """Delivers a journal again and again until it is told to finish.
+    """Delivers a run's journal again and again until it is told to finish.
+
+    After the first time it looks after other runs.
 
     Args:
-        delivery: the journal and where it goes.
-        seconds: between two deliveries, while all is well.
-        afterwards: done once, after the first delivery; takes a function that says when to hurry.
+        out: the run's folder.
+        tracker: where it is delivered to, how often, and how patiently at the end.
     """
 
-    def __init__(self, delivery: Delivery, *, seconds: float, afterwards: Callable[[Callable[[], bool]], None]) -> None:
+    def __init__(self, out: Path, tracker: Tracker) -> None:
         super().__init__(name="fiducial-sender", daemon=True)
+        assert tracker.uri is not None, "a store"
         self.error: str | None = None
-        self._delivery = delivery
-        self._seconds = seconds
-        self._afterwards = afterwards
+        self._tracker = tracker
+        self._delivery = Delivery(out, tracker.uri, request_seconds=tracker.request_seconds, restore=True)
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._closing = False
@@ -46,18 +51,18 @@ class Sender(threading.Thread):
             self._deliver()
             if self._failures == 0 and not settled_others:
                 settled_others = True
-                self._afterwards(self._hurry.is_set)
+                _settle_others(self._tracker, self._hurry.is_set)
             if last_round and self._failures == 0:
                 return
             self._pause()
 
-    def finish(self, *, patience: float, is_local: bool) -> bool:
-        """End the thread; return whether everything has arrived.
+    def finish(self) -> bool:
+        """Deliver the rest and end the thread; return whether everything has arrived.
 
-        Args:
-            patience: seconds to wait for a store that does not answer.
-            is_local: wait longer than that for as long as the store takes what it is given.
+        A store that does not answer is waited for as long as the tracker says; a local one that takes what it is given,
+        longer.
         """
+        patience, is_local = self._tracker.patience_seconds, self._tracker.is_local
         self._closing = True
         self._wake.set()
         deadline = time.monotonic() + patience
@@ -100,8 +105,20 @@ class Sender(threading.Thread):
             self._failures, self.error = 0, None
 
     def _pause(self) -> None:
-        pause = self._seconds if self._failures == 0 else min(_LONGEST_PAUSE, 2.0 ** (self._failures - 1))
+        pause = self._tracker.flush_seconds if self._failures == 0 else min(_LONGEST_PAUSE, 2.0 ** (self._failures - 1))
         if self._closing:
             self._hurry.wait(min(pause, _CLOSING_PAUSE) if self._failures else 0.0)
         else:
             self._wake.wait(pause)
+
+
+def _settle_others(tracker: Tracker, stop: Callable[[], bool]) -> None:
+    """Look after runs that died or were not fully delivered; whatever happens, this run goes on."""
+    try:
+        for other in reconcile(tracker.outputs, tracker, stop):
+            if other.died:
+                logger.warning(
+                    "run %s had died without a word; it is FAILED now (resume it in %s)", other.id, other.out
+                )
+    except Exception as error:
+        logger.warning("other runs could not be looked after: %s", redact_text(str(error)))

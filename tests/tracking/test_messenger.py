@@ -1,0 +1,154 @@
+"""Delivery by a process of its own: MLflow is not in the training's, and each of the two may die."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from fiducial.tracking import Tracker, reconcile
+
+TRAINING = """
+import json, os, sys, time
+from pathlib import Path
+from fiducial.tracking import Tracker, track
+outputs, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
+tracker = Tracker(outputs=outputs, flush_seconds=0.1, system_metrics_seconds=0, **settings)
+with track(outputs / "a", tracker, name="a", experiment="test") as run:
+    run.start_delivery()
+    run.log_params({"lr": 0.1})
+    step = 0
+    while not (outputs / "stop").exists():
+        run.log_metrics({"loss": step + 0.5}, step)
+        step += 1
+        time.sleep(0.01)
+    run.log_text("note", "note.txt")
+assert "mlflow" not in sys.modules
+print(step)
+"""
+
+
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+class Training:
+    """A process that logs until it is told to stop."""
+
+    def __init__(self, outputs: Path, **settings: object) -> None:
+        self.outputs = outputs
+        command = [sys.executable, "-c", TRAINING, str(outputs), json.dumps(settings)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+    @property
+    def messengers(self) -> list[psutil.Process]:
+        return [one for one in psutil.Process(self.process.pid).children() if "messenger" in " ".join(one.cmdline())]
+
+    @property
+    def sent(self) -> int:
+        receipt = self.outputs / "a" / "tracking" / "delivered.json"
+        return int(json.loads(receipt.read_text())["offset"]) if receipt.exists() else 0
+
+    def stop(self) -> tuple[int, str]:
+        """Have it end; return how many steps it logged, and what it said."""
+        (self.outputs / "stop").touch()
+        out, said = self.process.communicate(timeout=120)
+        assert self.process.returncode == 0, said
+        return int(out), said
+
+
+@pytest.fixture
+def start(outputs: Path) -> Iterator[Callable[..., Training]]:
+    started = []
+
+    def begin(**settings: object) -> Training:
+        started.append(Training(outputs, **settings))
+        return started[-1]
+
+    yield begin
+    for training in started:
+        with training.process:  # closes the pipes and waits
+            if training.process.poll() is None:
+                os.killpg(training.process.pid, signal.SIGKILL)
+
+
+def arrived(outputs: Path, steps: int) -> None:
+    client = MlflowClient(Tracker(outputs=outputs).uri)
+    experiment = client.get_experiment_by_name("test")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    history = client.get_metric_history(run.info.run_id, "loss")
+    assert [(point.step, point.value) for point in history] == [(step, step + 0.5) for step in range(steps)]
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"lr": "0.1"}
+    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["note.txt"]
+
+
+@pytest.mark.slow
+def test_everything_arrives_and_the_process_is_gone(start: Callable[..., Training], outputs: Path) -> None:
+    training = start()
+    until(lambda: training.sent > 0)
+    (messenger,) = training.messengers
+    steps, said = training.stop()
+    assert said == ""
+    assert not messenger.is_running()
+    arrived(outputs, steps)
+    assert list((outputs / "active").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_it_dies_with_the_training(start: Callable[..., Training], outputs: Path) -> None:
+    training = start()
+    until(lambda: training.sent > 0)
+    (messenger,) = training.messengers
+    training.process.kill()
+    until(lambda: not messenger.is_running() or messenger.status() == psutil.STATUS_ZOMBIE, 10)
+    assert [(one.died, one.delivered) for one in reconcile(outputs)] == [(True, True)]
+
+
+@pytest.mark.slow
+def test_a_training_whose_messenger_was_killed_goes_on_and_says_so(
+    start: Callable[..., Training], outputs: Path
+) -> None:
+    training = start()
+    until(lambda: training.messengers)
+    training.messengers[0].kill()
+    steps, said = training.stop()
+    assert "the process that delivers it ended with -9" in said
+    assert "delivered by the next run" in said
+    assert [(one.died, one.delivered) for one in reconcile(outputs)] == [(False, True)]
+    arrived(outputs, steps)
+
+
+@pytest.mark.slow
+def test_ctrl_c_reaches_the_training_alone_and_a_second_one_ends_the_waiting(
+    start: Callable[..., Training], outputs: Path
+) -> None:
+    training = start(uri="http://me:hunter2@127.0.0.1:9", patience_seconds=300)  # nobody answers there
+    until(lambda: training.messengers)
+    assert "hunter2" not in " ".join(training.messengers[0].cmdline())
+    time.sleep(5)
+    os.killpg(training.process.pid, signal.SIGINT)  # as a terminal does
+    time.sleep(2)
+    assert training.process.poll() is None, "patient"
+    assert training.messengers
+    os.killpg(training.process.pid, signal.SIGINT)
+    _, said = training.process.communicate(timeout=30)
+    assert "KeyboardInterrupt" in said
+    assert "delivered by the next run" in said
+    assert "hunter2" not in said
+    journal = (outputs / "a" / "tracking" / "journal.jsonl").read_text().splitlines()
+    assert json.loads(journal[-1])["status"] == "KILLED"
