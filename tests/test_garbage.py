@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
@@ -17,14 +19,15 @@ def as_before() -> Iterator[None]:
     gc.enable()
 
 
-def test_nothing_is_looked_for_inside_and_what_was_made_there_never_again() -> None:
+@pytest.mark.parametrize("new", [True, False])
+def test_nothing_is_looked_for_inside_and_new_modules_never_again(new: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     with spared():
         assert not gc.isenabled()
-        made = [[]]
-        made[0].append(made)
+        module = ModuleType("brand_new")
+        if new:
+            monkeypatch.setitem(sys.modules, "brand_new", module)
     assert gc.isenabled()
-    assert gc.get_freeze_count() > 0
-    assert not any(one is made for one in gc.get_objects())
+    assert any(one is module for one in gc.get_objects()) is not new
 
 
 def test_collecting_goes_on_after_a_failed_import_and_stays_off_where_it_was() -> None:
