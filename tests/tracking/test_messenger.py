@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from mlflow import MlflowClient
 
-from fiducial.tracking import Tracker, reconcile
+from fiducial.tracking import Tracker, reconcile, track
 
 TRAINING = """
 import json, os, sys, time
@@ -152,3 +153,18 @@ def test_ctrl_c_reaches_the_training_alone_and_a_second_one_ends_the_waiting(
     assert "hunter2" not in said
     journal = (outputs / "a" / "tracking" / "journal.jsonl").read_text().splitlines()
     assert json.loads(journal[-1])["status"] == "KILLED"
+
+
+def test_a_training_that_can_start_no_process_goes_on_and_says_so(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    monkeypatch.setattr("fiducial.tracking.run.sys", SimpleNamespace(modules={}))  # MLflow is not imported
+    with track(tracker.outputs / "a", tracker, name="a", experiment="test") as run:
+        run.start_delivery()
+        run.log_metrics({"loss": 1.0}, 0)
+    assert "the process that delivers it did not start" in caplog.text
+    assert [one.delivered for one in reconcile(tracker.outputs)] == [True]

@@ -35,12 +35,15 @@ class Messenger:
     def __init__(self, out: Path, tracker: Tracker) -> None:
         self.error: str | None = None
         self._order = json.dumps({"out": str(out), "tracker": asdict(tracker)}, default=str)
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the process; what it may know of credentials goes through a pipe, where no other user sees it."""
         command = [sys.executable, "-P", "-c", "from fiducial.tracking.messenger import main; main()"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except OSError as error:  # no memory, no more processes: training goes on
+            self.error = f"the process that delivers it did not start: {error}"
         self._tell(self._order)
 
     def hurry(self) -> None:
@@ -49,7 +52,8 @@ class Messenger:
 
     def finish(self) -> bool:
         """Deliver the rest and end the process; return whether everything has arrived."""
-        assert self._process is not None, "started"
+        if self._process is None:
+            return False
         assert self._process.stdout is not None, "a pipe"
         self._tell(FINISH)
         answer = self._process.stdout.readline()
@@ -63,11 +67,11 @@ class Messenger:
         return bool(said["arrived"])
 
     def _tell(self, line: str) -> None:
-        assert self._process is not None, "started"
+        if self._process is None:
+            return
         assert self._process.stdin is not None, "a pipe"
         with suppress(OSError):  # it is gone, which `finish` will see
-            self._process.stdin.write(f"{line}\n")
-            self._process.stdin.flush()
+            os.write(self._process.stdin.fileno(), f"{line}\n".encode())  # unbuffered: a signal may come in between
 
 
 def main() -> None:
