@@ -17,6 +17,7 @@ import pytest
 from mlflow import MlflowClient
 
 from fiducial.tracking import Tracker, reconcile, track
+from fiducial.tracking.liveness import LockHeldError, locked
 
 TRAINING = """
 import json, os, sys, time
@@ -43,6 +44,14 @@ def until(condition: Callable[[], object], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)
+
+
+def is_free(lock: Path) -> bool:
+    try:
+        with locked(lock):
+            return True
+    except LockHeldError:
+        return False
 
 
 class Training:
@@ -117,7 +126,8 @@ def test_it_dies_with_the_training(start: Callable[..., Training], outputs: Path
     (messenger,) = training.messengers
     training.process.kill()
     until(lambda: not messenger.is_running() or messenger.status() == psutil.STATUS_ZOMBIE, 10)
-    assert [(one.died, one.delivered) for one in reconcile(outputs)] == [(True, True)]
+    until(lambda: is_free(outputs / "a" / "tracking" / "delivery.lock"), 10)  # the last of its threads is gone
+    assert [(one.died, one.delivered, one.reason) for one in reconcile(outputs)] == [(True, True, "")]
 
 
 @pytest.mark.slow
@@ -127,6 +137,7 @@ def test_a_training_whose_messenger_was_killed_goes_on_and_says_so(
     training = start()
     until(lambda: training.messengers)
     training.messengers[0].kill()
+    until(lambda: is_free(outputs / "a" / "tracking" / "delivery.lock"), 10)
     steps, said = training.stop()
     assert "the process that delivers it ended with -9" in said
     assert "delivered by the next run" in said

@@ -2,6 +2,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,32 @@ def test_processes_that_start_at_once_in_a_fresh_folder_lose_nothing(tmp_path):
         assert run.info.status == "FINISHED"
         assert Path(client.download_artifacts(run.info.run_id, "number.txt")).read_text() == str(number)
     assert list((outputs / "active").iterdir()) == []
+
+
+HALF = """
+import os, signal, sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+database.execute("pragma cache_size = 1")  # so that it reaches the file before it is committed
+database.execute("update experiments set name = 'half'")
+rows = [(f"half {number}" * 500, "active") for number in range(200)]
+database.executemany("insert into experiments (name, lifecycle_stage) values (?, ?)", rows)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("opened", [store.connect, store.health])
+def test_what_a_killed_process_left_half_done_is_taken_back(tracker, opened):
+    path = store.database(tracker.uri)
+    subprocess.run([sys.executable, "-c", HALF, str(path)])
+    assert path.with_name(f"{path.name}-journal").stat().st_size > 0
+    with (
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection,
+    ):
+        connection.execute("select name from experiments").fetchall()
+    opened(tracker.uri)
+    assert [experiment.name for experiment in MlflowClient(tracker.uri).search_experiments()] == ["Default"]
+    assert levels(tracker.uri)["database"] == "ok"
 
 
 def levels(uri):

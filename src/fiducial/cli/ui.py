@@ -91,7 +91,7 @@ def pages(database: Path, port: int) -> list[str]:
     """
     from fiducial.tracking.table_view import KEY, save_view
 
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)) as connection:
+    with closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=20)) as connection:
         found = connection.execute(_EXPERIMENTS).fetchall()
     address = f"http://127.0.0.1:{port}/#/experiments"
     lines = []

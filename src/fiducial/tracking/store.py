@@ -132,11 +132,13 @@ def store_lock(uri: str) -> Iterator[None]:
 def check_database(path: Path) -> None:
     """Raise unless a file can be read as an MLflow database.
 
+    It is opened for writing: what a process that was killed has left half done is taken back, as SQLite does only then.
+
     Raises:
         InputError: with what to do.
     """
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as connection:
+        with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=20)) as connection:
             tables = {name for (name,) in connection.execute("select name from sqlite_master where type='table'")}
     except sqlite3.DatabaseError as error:
         raise InputError(_broken(path, str(error))) from error
@@ -173,7 +175,7 @@ def _database_health(path: Path) -> list[Finding]:
         return [Finding("ok", "database", f"{path} does not exist yet; the first run makes it")]
     try:
         check_database(path)
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as connection:
+        with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=20)) as connection:
             (verdict,) = connection.execute("pragma quick_check(1)").fetchone()
             (version,) = connection.execute("select version_num from alembic_version").fetchone()
             (running,) = connection.execute("select count(*) from runs where status='RUNNING'").fetchone()
