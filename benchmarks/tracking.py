@@ -4,12 +4,13 @@
 
 A small CNN on phantoms takes milliseconds a step, so that anything tracking did on the training thread would show.
 Two runs of the same, one after the other, differ by more than tracking costs, because the machine does. So here both
-processes are there at once and only ever one of them runs: each is stopped (SIGSTOP) while the other trains, a second
-at a time, and what counts is the steps of each in the seconds that it had. The tracked run delivers and samples half
+processes are there at once and only ever one of them runs: each is stopped (SIGSTOP) while the other trains, a quarter of
+a second at a time, and what counts is the steps of each in the seconds that it had. The tracked run delivers and samples half
 as often by the clock as it does by default, which is as often a second of its own.
 
-Two things are told apart: what a run pays once, after its start, while another thread imports MLflow and makes the
-database, and what it pays all the time. The interval of the latter is a bootstrap over groups of four turns.
+Two things are told apart: what a run pays once, after its start, while another process imports MLflow and makes the
+database, and what it pays all the time. The interval of the latter is a bootstrap over blocks of turns that are longer
+than an epoch.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from pathlib import Path
 
 KINDS = ("none", "local")
 TURNS = ("none", "local", "local", "none")  # a drift of the machine's speed meets both alike
-TURN_SECONDS, RESAMPLES = 1.0, 2000
-SETTINGS = ("hardware=cpu", "hardware.threads=1", "epochs=100000", "data.source.num_subjects=2000")
+TURN_SECONDS, TURNS_OF_A_BLOCK, RESAMPLES = 0.25, 32, 2000  # turns of either kind
+SETTINGS = ("hardware=cpu", "hardware.threads=1", "epochs=100000", "data.source.num_subjects=1000", "data.batch_size=8")
 HALF_AS_OFTEN = ("tracking.flush_seconds=10", "tracking.system_metrics_seconds=20")
 
 
@@ -113,10 +114,11 @@ def seconds_to(steps: float, history: list[tuple[float, int]]) -> float:
     return history[-1][0]
 
 
-def groups(trainings: dict[str, Training], first: int) -> Iterator[dict[str, tuple[float, int]]]:
-    """Yield the seconds and steps of each kind in each group of turns from turn `first` of each on."""
-    for number in range(first, len(trainings["none"].history) - 2, 2):
-        ends = {kind: (one.history[number], one.history[number + 2]) for kind, one in trainings.items()}
+def blocks(trainings: dict[str, Training], first: int) -> Iterator[dict[str, tuple[float, int]]]:
+    """Yield the seconds and steps of each kind in each block of turns from turn `first` of each on."""
+    length = TURNS_OF_A_BLOCK
+    for number in range(first, len(trainings["none"].history) - length, length):
+        ends = {kind: (one.history[number], one.history[number + length]) for kind, one in trainings.items()}
         yield {kind: (end[0] - begin[0], end[1] - begin[1]) for kind, (begin, end) in ends.items()}
 
 
@@ -142,19 +144,19 @@ def main() -> None:
             for kind in TURNS:
                 trainings[kind].turn()
             if not steady and trainings["local"].has_delivered:
-                steady = 2 * (number + 3)  # two groups later: the first delivery may go on
+                steady = 2 * (number + 1) + TURNS_OF_A_BLOCK  # the first delivery may go on
         for training in trainings.values():
             training.end()
     none, local = (trainings[kind].history for kind in KINDS)
     steps = local[steady][1]
     once = seconds_to(steps, local) - seconds_to(steps, none)
-    measured = list(groups(trainings, steady))
+    measured = list(blocks(trainings, steady))
     again = sorted(ratio(random.Random(seed).choices(measured, k=len(measured))) for seed in range(RESAMPLES))
     added, low, high = (100 * (one - 1) for one in (ratio(measured), again[RESAMPLES // 40], again[-RESAMPLES // 40]))
     milliseconds = 1000 * sum(one["none"][0] for one in measured) / sum(one["none"][1] for one in measured)
     print(f"a step without tracking      {milliseconds:.2f} ms")
     print(f"tracking adds to each        {added:+.2f} % [{low:+.2f}, {high:+.2f}]")
-    print(f"  from {len(measured)} groups of {len(TURNS)} turns of {TURN_SECONDS:g} s")
+    print(f"  from {len(measured)} blocks of {TURNS_OF_A_BLOCK} turns of {TURN_SECONDS:g} s each")
     print(f"and once, in the first {seconds_to(steps, none):.0f} s     {once:.2f} s")
 
 

@@ -114,7 +114,7 @@ def test_everything_arrives_and_the_process_is_gone(start: Callable[..., Trainin
     (messenger,) = training.messengers
     steps, said = training.stop()
     assert said == ""
-    assert not messenger.is_running()
+    until(lambda: not messenger.is_running(), 10)
     arrived(outputs, steps)
     assert list((outputs / "active").iterdir()) == []
 
@@ -164,6 +164,34 @@ def test_ctrl_c_reaches_the_training_alone_and_a_second_one_ends_the_waiting(
     assert "hunter2" not in said
     journal = (outputs / "a" / "tracking" / "journal.jsonl").read_text().splitlines()
     assert json.loads(journal[-1])["status"] == "KILLED"
+
+
+TWICE = """
+import os, sys
+from pathlib import Path
+import psutil
+from fiducial.tracking import Tracker, track
+tracker = Tracker(outputs=Path(sys.argv[1]), flush_seconds=0.1, system_metrics_seconds=0)
+for name in "ab":
+    with track(tracker.outputs / name, tracker, name=name, experiment="test") as run:
+        run.start_delivery()
+        run.log_metrics({"loss": 0.5}, 0)
+    print([child.pid for child in psutil.Process().children()])
+"""
+
+
+@pytest.mark.slow
+def test_the_next_run_of_a_process_has_the_same(outputs: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", TWICE, str(outputs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stderr == ""
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert first == second
+    assert len(first) == 1
+    assert not psutil.pid_exists(first[0])
+    client = MlflowClient(Tracker(outputs=outputs).uri)
+    runs = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    assert sorted((run.info.run_name, run.info.status) for run in runs) == [("a", "FINISHED"), ("b", "FINISHED")]
 
 
 def test_a_training_that_can_start_no_process_goes_on_and_says_so(

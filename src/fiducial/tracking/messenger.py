@@ -1,11 +1,13 @@
 """The process that delivers a run while it trains, so that MLflow takes nothing from the Python of the training.
 
-It is told what to do by lines on its standard input, of which the first describes the run. It answers once, by a line
-on its standard output, when all is delivered or patience is at an end. It ends with the process that started it.
+It is told what to do by lines on its standard input: a run to deliver, to finish, to hurry. It answers once a run, by a
+line on its standard output, when all is delivered or patience is at an end, and is then there for the next run of the
+process that started it, with which it ends.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -23,6 +25,8 @@ from fiducial.tracking.tracker import Tracker
 FINISH, HURRY = "finish", "hurry"
 NICE = 5  # training comes first
 
+_waiting: dict[int, subprocess.Popen[bytes]] = {}  # for the next run of a process; forked ones have none yet
+
 
 class Messenger:
     """A `Sender` in a process of its own.
@@ -39,11 +43,12 @@ class Messenger:
 
     def start(self) -> None:
         """Start the process; what it may know of credentials goes through a pipe, where no other user sees it."""
-        command = [sys.executable, "-P", "-c", "from fiducial.tracking.messenger import main; main()"]
-        try:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        except OSError as error:  # no memory, no more processes: training goes on
-            self.error = f"the process that delivers it did not start: {error}"
+        self._process = _waiting.pop(os.getpid(), None)
+        if self._process is None or self._process.poll() is not None:
+            try:
+                self._process = _start()
+            except OSError as error:  # no memory, no more processes: training goes on
+                self.error = f"the process that delivers it did not start: {error}"
         self._tell(self._order)
 
     def hurry(self) -> None:
@@ -51,17 +56,17 @@ class Messenger:
         self._tell(HURRY)
 
     def finish(self) -> bool:
-        """Deliver the rest and end the process; return whether everything has arrived."""
+        """Deliver the rest; return whether everything has arrived."""
         if self._process is None:
             return False
         assert self._process.stdout is not None, "a pipe"
         self._tell(FINISH)
         answer = self._process.stdout.readline()
-        with suppress(OSError), self._process:  # closes the pipes, of which one may be broken, and waits
-            pass
         if not answer:
+            _end(self._process)
             self.error = f"the process that delivers it ended with {self._process.returncode}"
             return False
+        _waiting[os.getpid()] = self._process
         said = json.loads(answer)
         self.error = said["error"]
         return bool(said["arrived"])
@@ -74,6 +79,19 @@ class Messenger:
             os.write(self._process.stdin.fileno(), f"{line}\n".encode())  # unbuffered: a signal may come in between
 
 
+def _start() -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-c", "from fiducial.tracking.messenger import main; main()"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    atexit.register(_end, process)
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Close the pipes, of which one may be broken, and wait: without its input, it ends."""
+    with suppress(OSError), process:
+        pass
+
+
 def main() -> None:
     """Be the process."""
     for number in (signal.SIGINT, signal.SIGTERM):  # the training's business, which says how its run ended
@@ -82,23 +100,19 @@ def main() -> None:
     os.nice(NICE)
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever is printed here is no answer
-    order = json.loads(sys.stdin.readline() or "{}")
-    if not order:
-        return
-    sender = Sender(Path(order["out"]), Tracker(**order["tracker"]))
-    sender.start()
-    finishing = threading.Event()
-    threading.Thread(target=_listen, args=(sender, finishing), daemon=True).start()
-    finishing.wait()
+    sender: Sender | None = None
+    for line in map(str.strip, sys.stdin):
+        if line.startswith("{"):
+            order = json.loads(line)
+            sender = Sender(Path(order["out"]), Tracker(**order["tracker"]))
+            sender.start()
+        elif sender is not None and line == FINISH:
+            threading.Thread(target=_finish, args=(sender, answers), daemon=True).start()
+        elif sender is not None and line == HURRY:
+            sender.hurry()
+    os._exit(0)  # the training is gone, and so is the use of this process; no request that hangs is waited for
+
+
+def _finish(sender: Sender, answers: int) -> None:
     arrived = sender.finish()
     os.write(answers, f"{json.dumps({'arrived': arrived, 'error': sender.error})}\n".encode())
-    os._exit(0)  # a request that hangs is not waited for, and a million objects need not be taken apart
-
-
-def _listen(sender: Sender, finishing: threading.Event) -> None:
-    for line in sys.stdin:
-        if line.strip() == FINISH:
-            finishing.set()
-        elif line.strip() == HURRY:
-            sender.hurry()
-    os._exit(0)  # the training is gone, and so is the use of this process
