@@ -4,9 +4,9 @@
 
 A small CNN on phantoms takes milliseconds a step, so that anything tracking did on the training thread would show.
 Two runs of the same, one after the other, differ by more than tracking costs, because the machine does. So here both
-processes are there at once and only ever one of them runs: each is stopped (SIGSTOP) while the other trains, a quarter of
-a second at a time, and what counts is the steps of each in the seconds that it had. The tracked run delivers and samples half
-as often by the clock as it does by default, which is as often a second of its own.
+processes are there at once and only ever one of them runs: each is stopped (SIGSTOP) while the other trains, a quarter
+of a second at a time, and what counts is the steps of each in the seconds that it had. The tracked run delivers and
+samples half as often by the clock as it does by default, which is as often a second of its own.
 
 Two things are told apart: what a run pays once, after its start, while another process imports MLflow and makes the
 database, and what it pays all the time. The interval of the latter is a bootstrap over blocks of turns that are longer
