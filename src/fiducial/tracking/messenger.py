@@ -87,8 +87,9 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Close the pipes, of which one may be broken, and wait: without its input, it ends."""
-    with suppress(OSError), process:
+    """End it; that its input ends is not enough, for forked workers of a data loader may hold the other side of it."""
+    process.kill()
+    with suppress(OSError), process:  # closes the pipes, of which one may be broken, and waits
         pass
 
 
