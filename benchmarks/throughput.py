@@ -22,6 +22,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 KINDS = {
     "loop": "hand-written loop",
@@ -36,15 +40,22 @@ MODELS = ("resnet18", "plain_cnn")
 BATCH_SIZE, WARM_UP = 128, 2
 
 
+def built(network: str) -> torch.nn.Module:
+    """Return a network for PneumoniaMNIST."""
+    from fiducial.models.plain_cnn import PlainCNN
+    from fiducial.models.resnet import ResNet
+
+    if network == "plain_cnn":
+        return PlainCNN(in_channels=1, num_outputs=2, size=(28, 28))
+    return ResNet(in_channels=1, num_outputs=2)
+
+
 def hand_written_loop(device: str, network: str, steps: int) -> list[float]:
     """Train as a short script would; return the seconds of each step, loading included."""
     import numpy as np
     import torch
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset
-
-    from fiducial.models.plain_cnn import PlainCNN
-    from fiducial.models.resnet import ResNet
 
     class PneumoniaMNIST(Dataset):
         def __init__(self) -> None:
@@ -59,9 +70,7 @@ def hand_written_loop(device: str, network: str, steps: int) -> list[float]:
             return (torch.from_numpy(pixels).float().div(255) - 0.5) / 0.5, self.labels[index].astype(int)
 
     torch.manual_seed(0)
-    plain = network == "plain_cnn"
-    model = PlainCNN(in_channels=1, num_outputs=2, size=(28, 28)) if plain else ResNet(in_channels=1, num_outputs=2)
-    model = model.to(device)
+    model = built(network).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     criterion = torch.nn.CrossEntropyLoss()
     loader = DataLoader(PneumoniaMNIST(), batch_size=BATCH_SIZE, shuffle=True)
@@ -85,12 +94,7 @@ def convolutions_alone(network: str, steps: int) -> list[float]:
     """Compute what the network's convolutions do in a step, forwards and backwards; return the seconds of each step."""
     import torch
 
-    from fiducial.models.plain_cnn import PlainCNN
-    from fiducial.models.resnet import ResNet
-
-    plain = network == "plain_cnn"
-    model = PlainCNN(in_channels=1, num_outputs=2, size=(28, 28)) if plain else ResNet(in_channels=1, num_outputs=2)
-    model = model.to(memory_format=torch.channels_last)
+    model = built(network).to(memory_format=torch.channels_last)
     work: list[tuple[torch.nn.Module, torch.Tensor, torch.Tensor]] = []
 
     def note(module: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:

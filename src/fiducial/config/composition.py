@@ -144,7 +144,7 @@ def _complete(
     """Fill in what follows from other values, and check the whole."""
     choices = {group: str(picked[group]) for group in GROUPS if picked.get(group) not in (None, "null")}
     inner = {WRAPPED: str(picked[f"model@{WRAPPED}"])} if f"model@{WRAPPED}" in picked else {}
-    cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg])
+    cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg])  # without the types, which take nothing new
     OmegaConf.set_struct(cfg, False)
     with translated_errors():
         tell(cfg)
