@@ -16,7 +16,8 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from fiducial.tracking import Tracker, reconcile, track
+from fiducial.tracking import Tracker, prepare_delivery, reconcile, track
+from fiducial.tracking.courier import DELIVERED
 from fiducial.tracking.liveness import LockHeldError, locked
 
 TRAINING = """
@@ -192,6 +193,65 @@ def test_the_next_run_of_a_process_has_the_same(outputs: Path) -> None:
     client = MlflowClient(Tracker(outputs=outputs).uri)
     runs = client.search_runs([one.experiment_id for one in client.search_experiments()])
     assert sorted((run.info.run_name, run.info.status) for run in runs) == [("a", "FINISHED"), ("b", "FINISHED")]
+
+
+SUMMONED = """
+import sys, time
+from pathlib import Path
+import psutil
+from fiducial.tracking import Tracker, prepare_delivery, track
+tracker = Tracker(outputs=Path(sys.argv[1]), flush_seconds=0.1, system_metrics_seconds=0)
+prepare_delivery(tracker)
+print([child.pid for child in psutil.Process().children()])
+deadline = time.monotonic() + 120
+while sys.argv[2] == "wait" and not (tracker.outputs / "mlflow.db").exists():
+    assert time.monotonic() < deadline, "no database was made"
+    time.sleep(0.05)
+with track(tracker.outputs / "a", tracker, name="a", experiment="test") as run:
+    run.start_delivery()
+    run.log_metrics({"loss": 0.5}, 0)
+    print([child.pid for child in psutil.Process().children()])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pace", ["wait", "at once"])  # the store is open when the run begins; it is being opened
+def test_one_that_was_summoned_has_made_the_database_and_takes_the_run(tmp_path: Path, pace: str) -> None:
+    command = [sys.executable, "-W", "error", "-c", SUMMONED, str(tmp_path / "outputs"), pace]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+    assert done.stderr == ""
+    summoned, delivering = map(json.loads, done.stdout.splitlines())
+    assert len(summoned) == 1
+    assert summoned == delivering
+    client = MlflowClient(Tracker(outputs=tmp_path / "outputs").uri)
+    (run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    assert (run.info.run_name, run.info.status, run.data.metrics) == ("a", "FINISHED", {"loss": 0.5})
+
+
+@pytest.mark.slow
+def test_a_store_that_cannot_be_opened_ahead_is_reported_by_the_run(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    (outputs / "mlflow.db").write_text("no database, but long enough to be read as one of them" * 20)
+    command = [sys.executable, "-W", "error", "-c", SUMMONED, str(outputs), "at once"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+    begins, ends = done.stderr.splitlines()
+    for line in (begins, ends):
+        assert "file is not a database. Move the file away" in line
+    assert "the store does not take it" in begins
+    assert "delivered by the next run" in ends
+
+
+def test_a_process_that_sends_nothing_summons_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    prepare_delivery(Tracker(outputs=tmp_path))  # MLflow is imported in this process: a thread of it will deliver
+    monkeypatch.setattr("fiducial.tracking.run.sys", SimpleNamespace(modules={}))
+    prepare_delivery(Tracker(outputs=tmp_path, uri=None))
+    monkeypatch.setenv(DELIVERED, "of a sweep")
+    prepare_delivery(Tracker(outputs=tmp_path))
 
 
 def test_a_training_that_can_start_no_process_goes_on_and_says_so(

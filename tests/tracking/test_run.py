@@ -191,6 +191,72 @@ def test_sending_again_changes_nothing(tracker):
         assert len(points(client, after, "nan")) == 700
 
 
+def mixed_run(outputs):
+    """Log what a run logs, files and facts about data between metrics, without sending it; return its folder."""
+    out = outputs / "mixed"
+    with track(out, Tracker(outputs=outputs, uri=None, system_metrics_seconds=0), name="a", experiment="test") as run:
+        run.log_params({"lr": 0.1})
+        run.log_dataset("phantom", "a" * 64, {"cases": 3})
+        run.set_tags({"stage": "early"})
+        run.log_text("first", "first.txt")
+        for step in range(3):
+            run.log_metrics({"loss": step + 0.5}, step)
+            run.flush()
+            run.log_text(f"text {step}", f"{step}.txt", "texts")
+        run.set_tags({"stage": "late"})
+        run.log_params({"late": 1})
+    return out
+
+
+def assert_all_of_mixed_run(tracker):
+    client, found = mlflow_run(tracker)
+    assert found.info.status == "FINISHED"
+    assert found.data.params == {"lr": "0.1", "late": "1"}
+    assert found.data.tags["stage"] == "late"
+    assert points(client, found, "loss") == [(0, 0.5), (1, 1.5), (2, 2.5)]
+    assert [one.dataset.name for one in found.inputs.dataset_inputs] == ["phantom"]
+    for step in range(3):
+        text = Path(client.download_artifacts(found.info.run_id, f"texts/{step}.txt"))
+        assert text.read_text() == f"text {step}"
+
+
+def test_files_do_not_cut_a_batch_in_two(tracker, monkeypatch):
+    batches = []
+    send = MlflowClient.log_batch
+    monkeypatch.setattr(
+        MlflowClient, "log_batch", lambda *args, **kwargs: (batches.append(kwargs), send(*args, **kwargs))[1]
+    )
+    out = mixed_run(tracker.outputs)
+    delivery = Delivery(out, tracker.uri)
+    delivery.advance()
+    assert delivery.is_complete
+    assert [(len(one["params"]), len(one["tags"]), len(one["metrics"])) for one in batches] == [(2, 1, 3)]
+    assert_all_of_mixed_run(tracker)
+
+
+def test_a_delivery_that_is_interrupted_after_any_request_loses_nothing(tracker, monkeypatch):
+    """After each request that was carried out the process dies, before or after it has noted so."""
+    out, sent = mixed_run(tracker.outputs), []
+    send = Delivery._send
+
+    def die(delivery, client, receipt, chunk):
+        send(delivery, client, receipt, chunk)
+        sent.append(chunk)
+        if len(sent) % 2:
+            raise ConnectionError("died before it was noted")
+
+    monkeypatch.setattr(Delivery, "_send", die)
+    for _ in range(100):
+        delivery, start = Delivery(out, tracker.uri), len(sent)
+        with suppress(ConnectionError):
+            delivery.advance(lambda start=start: len(sent) > start)  # noted, then dead
+        if delivery.is_complete:
+            break
+    assert delivery.is_complete
+    assert len(sent) > 8
+    assert_all_of_mixed_run(tracker)
+
+
 def test_a_run_resumed_with_a_store_sends_all_it_did_without(outputs):
     quiet = Tracker(outputs=outputs, uri=None, system_metrics_seconds=0)
     with track(outputs / "a", quiet, name="a", experiment="test") as run:

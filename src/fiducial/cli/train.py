@@ -10,15 +10,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fiducial.config import GROUPS, Groups
 from fiducial.errors import InputError
 from fiducial.garbage import spared
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from fiducial.config import Composed
     from fiducial.sweeps.estimate import Estimate
     from fiducial.sweeps.plan import Plan
@@ -146,32 +148,42 @@ def _ask_above(hours: float, plan: Plan) -> None:
 
 
 def _train(composed: Composed) -> int:
-    with spared():
-        from fiducial.runs import folder
-        from fiducial.runs.train import train
+    from fiducial.runs import folder
 
     outputs, identity = Path(composed.cfg.outputs), composed.identity()
     if composed.cfg.resume == "auto" and (out := folder.latest(outputs, identity)):
         return _resume(out)
     if _rank() > 0:
         return _join(folder.of_job(outputs / "runs" / composed.cfg.name))
+    train = _import_training(composed.cfg)
     out = folder.create(composed, identity)
     train(folder.config(out), out)
     return 0
 
 
 def _resume(out: Path) -> int:
-    with spared():
-        from fiducial.runs import folder
-        from fiducial.runs.train import train
+    from fiducial.runs import folder
 
     if folder.is_finished(out):
         print(f"{out} is finished; nothing to do. `fiducial evaluate {out}` shows its scores")
         return 0
     if _rank() > 0:
         return _join(out)
-    train(folder.config(out), out, resume=True)
+    cfg = folder.config(out)
+    _import_training(cfg)(cfg, out, resume=True)
     return 0
+
+
+def _import_training(cfg: DictConfig) -> Callable[..., Any]:
+    """Return `train`: this process imports torch, and the one that will deliver the run MLflow, each on a core."""
+    from hydra.utils import instantiate
+
+    from fiducial.tracking import prepare_delivery
+
+    prepare_delivery(instantiate(cfg.tracking))
+    with spared():
+        from fiducial.runs.train import train
+    return train
 
 
 def _join(out: Path) -> int:

@@ -82,8 +82,10 @@ class Plan:
             InputError: one of them is not a configuration that can be run.
         """
         composed = compose_all(combinations(overrides, Groups.find(config_dir)), config_dir)
-        unique = {one.identity(): one for one in reversed(composed)}
-        distinct = sorted(unique.items(), key=lambda item: composed.index(item[1]))
+        unique: dict[str, Composed] = {}
+        for one in composed:
+            unique.setdefault(one.identity(), one)
+        distinct = list(unique.items())
         values = [axes.values(one.overrides) for _, one in distinct]
         keys = axes.varied(values)
         outputs = Path(composed[0].cfg.outputs)

@@ -13,6 +13,7 @@ from io import BytesIO, StringIO
 
 from fiducial.garbage import spared
 from fiducial.sweeps.pool import WANTED
+from fiducial.tracking.provenance import installed
 
 ALWAYS = (
     "torch._dynamo",  # Lightning and every optimizer bring it
@@ -38,7 +39,7 @@ def warm_up() -> None:
 
 
 def rehearse() -> None:
-    """Do once what is slow the first time: fonts are found and read, formats and tables of characters loaded."""
+    """Do once what is slow the first time: fonts and versions are found and read, formats and characters."""
     import torch
     from matplotlib.figure import Figure
     from rich.console import Console
@@ -48,6 +49,7 @@ def rehearse() -> None:
     figure.savefig(BytesIO(), format="png")
     Console(file=StringIO()).print("rehearsal")
     torch.save({}, BytesIO())
+    installed()
 
 
 with spared():

@@ -10,7 +10,7 @@ Nothing here imports torch or MLflow before a run's delivery starts.
 from fiducial.tracking.lifetime import Terminated, track
 from fiducial.tracking.null_run import NullRun
 from fiducial.tracking.reconcile import Reconciled, reconcile
-from fiducial.tracking.run import Run
+from fiducial.tracking.run import Run, prepare_delivery
 from fiducial.tracking.tracker import Tracker
 
-__all__ = ["NullRun", "Reconciled", "Run", "Terminated", "Tracker", "reconcile", "track"]
+__all__ = ["NullRun", "Reconciled", "Run", "Terminated", "Tracker", "prepare_delivery", "reconcile", "track"]

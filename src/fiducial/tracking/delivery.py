@@ -95,23 +95,28 @@ class Delivery:
                 self._save(receipt)
 
     def _chunks(self, start: int) -> Iterator[tuple[Batch | Event, int]]:
-        """Yield batches, and events that go alone, with the offset behind each."""
-        batch, before = Batch(), start
+        """Yield batches, and events that go alone, each with the offset up to which all has been sent once it has.
+
+        Files wait for the batch that they come in the middle of: every request costs, and only the run's beginning and
+        its status have a place in the order.
+        """
+        batch, alone, before = Batch(), list[tuple[int, Event]](), start
         for event, offset in journal.read(self._journal, start):
             num_bytes = offset - before
-            if event["event"] in ("metrics", "params", "tags"):
-                if batch and not batch.takes(event, num_bytes):
-                    yield batch, before
-                    batch = Batch()
-                batch.add(event, num_bytes)
-            else:
-                if batch:
-                    yield batch, before
-                    batch = Batch()
-                yield event, offset
+            match event["event"]:
+                case "metrics" | "params" | "tags":
+                    if batch and not batch.takes(event, num_bytes):
+                        yield from _parcel(batch, alone, before)
+                        batch, alone = Batch(), []
+                    batch.add(event, num_bytes)
+                case "artifact" | "dataset" if batch:
+                    alone.append((before, event))
+                case _:
+                    yield from _parcel(batch, alone, before)
+                    batch, alone = Batch(), []
+                    yield event, offset
             before = offset
-        if batch:
-            yield batch, before
+        yield from _parcel(batch, alone, before)
 
     def _open_run(self, client: MlflowClient, receipt: Receipt) -> None:
         """Find the run in MLflow, or make it."""
@@ -241,6 +246,19 @@ class Delivery:
 
     def _save(self, receipt: Receipt) -> None:
         receipt.write(self._receipt_path)
+
+
+def _parcel(batch: Batch, alone: list[tuple[int, Event]], end: int) -> Iterator[tuple[Batch | Event, int]]:
+    """Yield a batch, if there is any, and the events found in the middle of it.
+
+    After an interruption among these, the first that is missing begins the next stretch: what comes twice is metrics.
+    """
+    if not batch:
+        return
+    ends = [*(start for start, _ in alone), end]
+    yield batch, ends[0]
+    for (_, event), offset in zip(alone, ends[1:], strict=True):
+        yield event, offset
 
 
 def _log_dataset(client: MlflowClient, run_id: str, event: Event) -> None:

@@ -1,8 +1,8 @@
 """The process that delivers a run while it trains, so that MLflow takes nothing from the Python of the training.
 
-It is told what to do by lines on its standard input: a run to deliver, to finish, to hurry. It answers once a run, by a
-line on its standard output, when all is delivered or patience is at an end, and is then there for the next run of the
-process that started it, with which it ends.
+It is told what to do by lines on its standard input: a store to open, a run to deliver, to finish, to hurry. It answers
+once a run, by a line on its standard output, when all is delivered or patience is at an end, and is then there for the
+next run of the process that started it, with which it ends.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from fiducial.tracking.liveness import end_with_parent
 from fiducial.tracking.sender import Sender
+from fiducial.tracking.store import connect
 from fiducial.tracking.tracker import Tracker
 
 FINISH, HURRY = "finish", "hurry"
@@ -38,7 +39,7 @@ class Messenger:
 
     def __init__(self, out: Path, tracker: Tracker) -> None:
         self.error: str | None = None
-        self._order = json.dumps({"out": str(out), "tracker": asdict(tracker)}, default=str)
+        self._order = _order(tracker, out)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -49,18 +50,18 @@ class Messenger:
                 self._process = _start()
             except OSError as error:  # no memory, no more processes: training goes on
                 self.error = f"the process that delivers it did not start: {error}"
-        self._tell(self._order)
+        _tell(self._process, self._order)
 
     def hurry(self) -> None:
         """Do not wait any longer: the user asks a second time."""
-        self._tell(HURRY)
+        _tell(self._process, HURRY)
 
     def finish(self) -> bool:
         """Deliver the rest; return whether everything has arrived."""
         if self._process is None:
             return False
         assert self._process.stdout is not None, "a pipe"
-        self._tell(FINISH)
+        _tell(self._process, FINISH)
         answer = self._process.stdout.readline()
         if not answer:
             _end(self._process)
@@ -71,12 +72,15 @@ class Messenger:
         self.error = said["error"]
         return bool(said["arrived"])
 
-    def _tell(self, line: str) -> None:
-        if self._process is None:
-            return
-        assert self._process.stdin is not None, "a pipe"
-        with suppress(OSError):  # it is gone, which `finish` will see
-            os.write(self._process.stdin.fileno(), f"{line}\n".encode())  # unbuffered: a signal may come in between
+
+def summon(tracker: Tracker) -> None:
+    """Have the process import MLflow and open the store, so that both are done when a run is there to be delivered.
+
+    It takes seconds, and longer where the database is to be made: as long as this process imports torch meanwhile.
+    """
+    with suppress(OSError):  # the run itself tries again, and says so
+        _waiting[os.getpid()] = process = _start()
+        _tell(process, _order(tracker))
 
 
 def _start() -> subprocess.Popen[bytes]:
@@ -84,6 +88,18 @@ def _start() -> subprocess.Popen[bytes]:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     atexit.register(_end, process)
     return process
+
+
+def _order(tracker: Tracker, out: Path | None = None) -> str:
+    return json.dumps({"out": out, "tracker": asdict(tracker)}, default=str)
+
+
+def _tell(process: subprocess.Popen[bytes] | None, line: str) -> None:
+    if process is None:
+        return
+    assert process.stdin is not None, "a pipe"
+    with suppress(OSError):  # it is gone, which `finish` will see
+        os.write(process.stdin.fileno(), f"{line}\n".encode())  # unbuffered: a signal may come in between
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -105,13 +121,23 @@ def main() -> None:
     for line in map(str.strip, sys.stdin):
         if line.startswith("{"):
             order = json.loads(line)
-            sender = Sender(Path(order["out"]), Tracker(**order["tracker"]))
-            sender.start()
+            tracker = Tracker(**order["tracker"])
+            if order["out"] is None:
+                threading.Thread(target=_open, args=(tracker,), daemon=True).start()
+            else:
+                sender = Sender(Path(order["out"]), tracker)
+                sender.start()
         elif sender is not None and line == FINISH:
             threading.Thread(target=_finish, args=(sender, answers), daemon=True).start()
         elif sender is not None and line == HURRY:
             sender.hurry()
     os._exit(0)  # the training is gone, and so is the use of this process; no request that hangs is waited for
+
+
+def _open(tracker: Tracker) -> None:
+    assert tracker.uri is not None, "a store"
+    with suppress(Exception):  # the sender meets it again, and says so
+        connect(tracker.uri, tracker.request_seconds)
 
 
 def _finish(sender: Sender, answers: int) -> None:

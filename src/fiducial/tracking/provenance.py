@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def collect(argv: Sequence[str], cwd: Path) -> Provenance:
         branch=_git(cwd, "symbolic-ref", "--short", "--quiet", "HEAD") if commit else None,
         dirty=None if status is None else bool(status),
         diff=_bounded(redact_text(diff[: 2 * _MAX_DIFF])),
-        packages=_versions(),
+        packages=installed(),
         python=platform.python_version(),
         platform=platform.platform(),
         host=socket.gethostname(),
@@ -129,7 +130,9 @@ def _bounded(diff: str) -> str:
     return diff if len(diff) <= _MAX_DIFF else f"{diff[:_MAX_DIFF]}\n… cut at {_MAX_DIFF} characters\n"
 
 
-def _versions() -> dict[str, str]:
+@cache
+def installed() -> dict[str, str]:
+    """Return the versions of the packages that a run depends on."""
     versions = {}
     for package in PACKAGES:
         try:

@@ -20,7 +20,7 @@ from fiducial.errors import InputError
 from fiducial.tracking.courier import DELIVERED
 from fiducial.tracking.journal import History, Journal, Point, metrics_event
 from fiducial.tracking.liveness import FOLDER, Marker, write_whole
-from fiducial.tracking.messenger import Messenger
+from fiducial.tracking.messenger import Messenger, summon
 from fiducial.tracking.redaction import redact, redact_text
 from fiducial.tracking.sender import Sender
 from fiducial.tracking.system import PREFIX, Sampler
@@ -171,11 +171,10 @@ class Run:
         A process of its own imports MLflow and sends; a thread where this process has MLflow already, or is to have it.
         In a job of a sweep nothing is sent: the sweep does it for all of its jobs.
         """
-        tracker = self._tracker
-        if tracker.uri is None or self._sender is not None or DELIVERED in os.environ:
+        if self._sender is not None or not _is_sent(self._tracker):
             return
-        apart = apart and "mlflow" not in sys.modules
-        self._sender = Messenger(self.out, tracker) if apart else Sender(self.out, tracker)
+        kind = Messenger if apart and "mlflow" not in sys.modules else Sender
+        self._sender = kind(self.out, self._tracker)
         self._sender.start()
 
     def hurry(self) -> None:
@@ -227,6 +226,16 @@ class Run:
                 if not failed:
                     logger.warning("metrics are kept in memory, %s cannot be written: %s", self._journal.path, error)
                 failed = True
+
+
+def prepare_delivery(tracker: Tracker) -> None:
+    """Have the store opened by the process that will deliver this one's runs, while this one does other things."""
+    if _is_sent(tracker) and "mlflow" not in sys.modules:
+        summon(tracker)
+
+
+def _is_sent(tracker: Tracker) -> bool:
+    return tracker.uri is not None and DELIVERED not in os.environ
 
 
 def clean_key(key: str) -> str:

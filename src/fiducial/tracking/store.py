@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from fiducial.errors import InputError
+from fiducial.garbage import spared
 from fiducial.tracking.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ def connect(uri: str, request_seconds: int = 20) -> MlflowClient:
         InputError: the file is not an intact MLflow database.
     """
     prepare_mlflow(request_seconds)
+    with spared():
+        return _connect(uri)
+
+
+def _connect(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     # MLflow's own use of SQLAlchemy 2.1, about which nobody here can do anything
@@ -147,7 +153,9 @@ def check_database(path: Path) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """Return why a store did not take something, in one line: the innermost cause, without credentials."""
+    """Return why a store did not take something, in one line: what to do, or the innermost cause; no credentials."""
+    if isinstance(error, InputError):
+        return redact_text(str(error))
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     lines = str(error).splitlines() or [""]
