@@ -68,12 +68,13 @@ def main() -> None:
         for kind in KINDS:
             results[kind].append(measure(kind, args.epochs, args.jobs))
     own = statistics.median(seconds for seconds, _ in results["fiducial"])
-    print(f"{'launcher':<12}{'s':>8}{'s / job':>10}{'finished':>10}{'× slower':>10}")
+    print(f"{'launcher':<12}{'s':>8}{'s / job':>10}{'finished':>10}{'× slower':>10}  each round")
     for kind, measured in results.items():
         seconds = statistics.median(seconds for seconds, _ in measured)
         finished = min(count for _, count in measured)
         counted = f"{finished}/{args.jobs}"
-        print(f"{kind:<12}{seconds:>8.1f}{seconds / args.jobs:>10.2f}{counted:>10}{seconds / own:>10.2f}")
+        each = ", ".join(f"{taken:.1f}" for taken, _ in measured)
+        print(f"{kind:<12}{seconds:>8.1f}{seconds / args.jobs:>10.2f}{counted:>10}{seconds / own:>10.2f}  {each}")
 
 
 if __name__ == "__main__":

@@ -15,12 +15,13 @@ from fiducial.statistics import mean_interval
 from fiducial.sweeps.summary import points, summarise
 
 
-def finished(folder: Path, name: str, objective: float, auroc: float, loss: float = 0.5) -> Path:
+def finished(folder: Path, name: str, objective: float, auroc: float, loss: float = 0.5, subjects: int = 40) -> Path:
     out = folder / name
     out.mkdir()
     interval = {"value": auroc, "low": auroc - 0.1, "high": auroc + 0.05, "num_resamples_used": 2000}
     other = {"value": loss, "low": loss, "high": loss, "num_resamples_used": 2000}
-    content = {"objective": {"name": "val/auroc", "value": objective}, "scores": {"mae": other, "auroc": interval}}
+    scores = {"mae": other, "auroc": interval}
+    content = {"objective": {"name": "val/auroc", "value": objective}, "scores": scores, "subjects": subjects}
     (out / "scores.json").write_text(json.dumps(content))
     return out
 
@@ -53,6 +54,16 @@ def test_mean_deviation_and_interval_over_repetitions(summary) -> None:
     assert summary.deviation(summary.settings["a"], "auroc") == pytest.approx(values.std(ddof=1))
     single = summary.of(summary.settings["b"], "auroc")
     assert (single.low, single.high) == pytest.approx((0.75, 0.90))  # its own, over subjects
+
+
+def test_intervals_over_few_subjects_are_said_to_be_too_narrow(tmp_path: Path) -> None:
+    runs = {
+        subjects: [("a", "a", finished(tmp_path, f"a{subjects}", 0.9, 0.8, subjects=subjects))] for subjects in (9, 10)
+    }
+    assert "9 subjects: bootstrap intervals of fewer than 10 are too narrow" in summarise(runs[9]).caption()
+    assert "too narrow" not in summarise(runs[10]).caption()
+    again = ("a seed=1", "a", finished(tmp_path, "again", 0.9, 0.8, subjects=9))
+    assert "too narrow" not in summarise([*runs[9], again]).caption()  # these intervals are over repetitions
 
 
 def test_an_interval_of_a_score_does_not_leave_0_to_1(summary) -> None:

@@ -33,7 +33,7 @@ def show_summary(
     console.print(f"[bold]Scores[/bold] on the {scores['split']} split: {of_what}")
     console.print(score_table(scores))
     if subjects < FEW_SUBJECTS:
-        console.print(_caution(subjects), style="yellow", soft_wrap=True)
+        console.print(caution(subjects), style="yellow", soft_wrap=True)
     console.print(_pairs(facts, "bold"), soft_wrap=True)
     console.print()
     console.print(_pairs(commands, ""), soft_wrap=True)
@@ -53,7 +53,7 @@ def score_table(scores: Mapping[str, Any]) -> Table:
     return table
 
 
-def _caution(subjects: int) -> str:
+def caution(subjects: int) -> str:
     """Return what to think of intervals over few subjects."""
     if subjects < 2:
         return "one subject has no interval: how much others differ from it is unknown"

@@ -13,9 +13,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fiducial.objective import lower_is_better
-from fiducial.reports.summary import LEADING
+from fiducial.reports.summary import LEADING, caution
 from fiducial.runs import folder
-from fiducial.statistics import Interval, mean_interval
+from fiducial.statistics import FEW_SUBJECTS, Interval, mean_interval
 from fiducial.wording import heading
 
 NUM_SCORES = 2  # test scores that the table shows beside the objective; the CSV has all of them
@@ -31,6 +31,7 @@ class Result:
         out: its folder.
         objective: of the validation split, by its name.
         scores: of the test split, with their intervals over subjects.
+        subjects: of whom there are cases in the test split.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Result:
     out: Path
     objective: tuple[str, float]
     scores: dict[str, Interval]
+    subjects: int
 
     @classmethod
     def read(cls, title: str, setting: str, out: Path) -> Result:
@@ -45,7 +47,8 @@ class Result:
         content = folder.scores(out)
         objective = content.get("objective") or {}
         scores = {name: Interval(**fields) for name, fields in content["scores"].items()}
-        return cls(title, setting, out, (objective.get("name", ""), objective.get("value", math.nan)), scores)
+        value = objective.get("name", ""), objective.get("value", math.nan)
+        return cls(title, setting, out, value, scores, content["subjects"])
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,11 @@ class Summary:
         repeated = any(len(results) > 1 for results in self.settings.values())
         over = "± standard deviation over repetitions, [95 % interval of their mean]" if repeated else ""
         single = "[95 % interval over subjects] of a single run" if not repeated else ""
-        return f"{over}{single}; best {self.objective} first. `fiducial compare` tells whether a difference is real."
+        subjects = min((results[0].subjects for results in self.settings.values() if len(results) == 1), default=None)
+        few = f"\n{caution(subjects)}" if subjects is not None and subjects < FEW_SUBJECTS else ""
+        return (
+            f"{over}{single}; best {self.objective} first. `fiducial compare` tells whether a difference is real.{few}"
+        )
 
     def csv(self) -> str:
         """Return a line a setting and score."""
