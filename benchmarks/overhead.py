@@ -24,9 +24,10 @@ import pytorch_lightning as pl
 import torch
 
 from fiducial.config import compose
+from fiducial.config.construction import component
 from fiducial.data.module import in_unit_range, standardise
 from fiducial.reports.progress import Progress
-from fiducial.runs.build import build_callbacks, build_data, build_task, component, trainer_for
+from fiducial.runs.build import build_callbacks, build_data, build_task, trainer_for
 from fiducial.runs.quiet import quiet
 from fiducial.tasks.base import Task
 from fiducial.tracking import NullRun

@@ -123,8 +123,9 @@ def fiducial(hardware: Sequence[str], network: str, steps: int) -> list[float]:
     import torch
 
     from fiducial.config import compose
+    from fiducial.config.construction import component
     from fiducial.randomness import reseed
-    from fiducial.runs.build import build_data, build_task, component, trainer_for
+    from fiducial.runs.build import build_data, build_task, trainer_for
     from fiducial.runs.quiet import quiet
 
     class Clock(pl.Callback):

@@ -14,9 +14,10 @@ from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy
 
 from fiducial.checkpoints import AtomicCheckpointIO
 from fiducial.config import compose
+from fiducial.config.construction import component
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware, build_trainer, launched
-from fiducial.runs.build import build_data, build_task, component
+from fiducial.runs.build import build_data, build_task
 from fiducial.tasks.segmentation import Segmentation
 
 

@@ -89,6 +89,15 @@ def test_a_search_counts_runs_that_nobody_knows_yet() -> None:
     assert "1 running, 9 waiting" in made._caption()
 
 
+def test_a_job_of_a_search_that_ends_before_it_has_begun_has_a_row() -> None:
+    made = Board.of({}, 2, 3)
+    made.console = Console(file=io.StringIO(), width=120, highlight=False)
+    made.ended(Ending(1, "failed", message="sbatch: no such partition"))
+    assert made.num_waiting == 2
+    assert "[1] failed    run 1" in said(made)
+    assert "no such partition" in said(made)
+
+
 def test_a_small_terminal_shows_what_runs_and_what_failed_first() -> None:
     made = board(50)
     made.console = Console(file=io.StringIO(), height=8, width=100)

@@ -165,8 +165,8 @@ def test_an_environment_that_cannot_run_anything_is_said(tmp_path: Path) -> None
     assert "Traceback" in (tmp_path / "log").read_text()
 
 
-def test_a_job_that_begins_after_the_sweep_was_stopped_does_nothing(tmp_path: Path) -> None:
+def test_a_job_that_begins_after_the_sweep_was_stopped_says_so_and_does_nothing(tmp_path: Path) -> None:
     Mail(tmp_path / "mail", 4).ask_to_stop()
     assert be_a_job(tmp_path) == 0
-    assert Mail(tmp_path / "mail", 4).ending() is None
+    assert Mail(tmp_path / "mail", 4).ending() == Ending(4, "stopped", message="stopped")
     assert Mail(tmp_path / "mail", 4).progress() is None

@@ -81,15 +81,15 @@ def test_a_job_that_ends_badly_costs_that_job_alone(tmp_path: Path) -> None:
         "--config-dir",
         "mine",
         "loss=misbehave",
-        "loss.how=hang,raise,exit,kill,fine",
+        "loss.how=hang,raise,exit,kill,fine,end",
     ]
     said = finish(tmp_path, *sweep, "launcher.silent_minutes=0.5", code=1)
-    assert "4 of 5 runs failed" in said
+    assert "4 of 6 runs failed and 1 of 6 runs stopped from outside" in said
     for reason in ("hung: no step", "RuntimeError: the loss is", "exited with code 3", "SIGKILL"):
         assert reason in said
     told = statuses(tmp_path)
-    assert {name: told[f"how={name}"] for name in ("hang", "raise", "exit", "kill", "fine")} == {
-        "hang": "KILLED", "raise": "FAILED", "exit": "FAILED", "kill": "FAILED", "fine": "FINISHED",
+    assert {name: told[f"how={name}"] for name in ("hang", "raise", "exit", "kill", "fine", "end")} == {
+        "hang": "KILLED", "raise": "FAILED", "exit": "FAILED", "kill": "FAILED", "fine": "FINISHED", "end": "KILLED",
     }  # fmt: skip
     assert told["how"] == "FAILED"
     assert children(tmp_path) == set(told) - {"how"}
@@ -97,10 +97,10 @@ def test_a_job_that_ends_badly_costs_that_job_alone(tmp_path: Path) -> None:
 
     (tmp_path / "mended").touch()
     said = finish(tmp_path, *sweep, code=0)
-    assert len(re.findall(r"started", said)) == 4
+    assert len(re.findall(r"started", said)) == 5
     assert "how=fine" not in "".join(re.findall(r"started.*", said))
     assert set(statuses(tmp_path).values()) == {"FINISHED"}
-    assert len(statuses(tmp_path)) == 6
+    assert len(statuses(tmp_path)) == 7
     assert next((tmp_path / "outputs" / "sweeps").glob("*/logs/4.log")).read_text() == fine
 
 

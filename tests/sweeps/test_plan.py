@@ -8,7 +8,10 @@ import pytest
 from fiducial.config import compose
 from fiducial.errors import InputError
 from fiducial.runs import folder
+from fiducial.sweeps.ledger import PRUNED
 from fiducial.sweeps.plan import Plan
+from fiducial.sweeps.sweep import IncompleteError, sweep
+from fiducial.tracking.liveness import locked
 
 
 def plan(outputs: Path, *overrides: str) -> Plan:
@@ -54,6 +57,31 @@ def test_only_what_is_missing_is_to_be_run(tmp_path: Path) -> None:
     spec = next(again.specs())
     assert spec.overrides == ("seed=0", f"outputs={tmp_path}", "study=phantom")
     assert len(again) == 2
+
+
+def test_what_a_search_has_pruned_is_to_be_run(tmp_path: Path) -> None:
+    jobs = plan(tmp_path, "seed=0,1").jobs
+    out = folder.create(jobs[1].composed, jobs[1].identity)
+    (out / PRUNED).write_text("{}")
+    again = plan(tmp_path, "seed=0,1")
+    assert [job.standing for job in again.jobs] == ["missing", "pruned"]
+    assert [spec.number for spec in again.specs()] == [0, 1]
+
+
+def test_what_is_run_by_another_process_is_left_to_it_and_said(tmp_path: Path) -> None:
+    jobs = plan(tmp_path, "seed=0,1").jobs
+    out = folder.create(jobs[1].composed, jobs[1].identity)
+    with locked(out / "tracking" / "lock"):
+        found = plan(tmp_path, "seed=0,1")
+        assert [job.standing for job in found.jobs] == ["missing", "running"]
+        assert len(found) == 1
+        assert found.elsewhere() == 1
+        alone = plan(tmp_path, "seed=1")
+        with pytest.raises(IncompleteError, match="being run by another process: 1; the same command again"):
+            sweep(alone)
+    assert found.elsewhere() == 1  # it was left in the middle
+    (out / folder.SCORES).write_text("{}")
+    assert found.elsewhere() == 0
 
 
 def test_settings_that_say_the_same_are_run_once(tmp_path: Path) -> None:

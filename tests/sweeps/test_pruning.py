@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from fiducial.sweeps.pruning import PrunedError, Pruner
 from fiducial.sweeps.search.search import Search
 from fiducial.sweeps.search.sweeper import find
 from fiducial.sweeps.worker import execute
+from fiducial.tracking.journal import read
 
 TINY = (
     "hardware=cpu",
@@ -33,6 +35,11 @@ TINY = (
     "model.dense=[8]",
     "epochs=3",
 )
+
+
+def val_losses(event: dict[str, Any]) -> list[int]:
+    """Return the steps of the objective in an event of a journal."""
+    return [step for key, _, _, step in event.get("points", ()) if key == "val/loss"]
 
 
 def epoch(number: int, value: float, name: str = "val/loss") -> Any:
@@ -135,6 +142,12 @@ def test_a_bad_run_ends_early(searching: Callable[..., Search], monkeypatch: pyt
     assert execute(spec).state == "pruned"
     assert len(search) == 0
     search.close()
+
+    ending = execute(replace(spec, pruning=None))  # a sweep without a search asks for the same run
+    assert (ending.state, ending.out) == ("done", str(out))
+    assert (out / "scores.json").is_file()
+    assert not (out / "pruned.json").exists()
+    assert [step for event, _ in read(out / "tracking" / "journal.jsonl") for step in val_losses(event)] == [0, 1, 2]
 
 
 def test_without_a_pruner_nothing_is_reported(searching: Callable[..., Search]) -> None:

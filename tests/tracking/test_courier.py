@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,8 @@ from mlflow.entities import Run
 
 from fiducial.tracking import Tracker, reconcile, track
 from fiducial.tracking.courier import DELIVERED, Courier
+
+reconciling = import_module("fiducial.tracking.reconcile")  # the package has a function of the same name
 
 
 def log(out: Path, tracker: Tracker, *, name: str, parent: Path | None = None) -> None:
@@ -48,6 +54,74 @@ def test_one_thread_delivers_what_others_log_and_nests_it(
         if expected:
             assert run.data.metrics == {"loss": 0.5}
             assert run.data.params == {"name": name}
+    assert list((outputs / "active").glob("*.json")) == []
+
+
+DYING = """
+import os, sys
+from pathlib import Path
+from fiducial.tracking import Tracker, track
+outputs = Path(sys.argv[1])
+tracker = Tracker(outputs=outputs, system_metrics_seconds=0)
+with track(outputs / "child", tracker, name="child", experiment="test") as run:
+    run.log_metrics({"loss": 0.5}, 1)
+    run.flush()
+    os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_run_that_died_has_its_true_status_while_the_others_go_on(
+    outputs: Path, tracker: Tracker, monkeypatch: pytest.MonkeyPatch, restarted: bool
+) -> None:
+    monkeypatch.setenv(DELIVERED, "x")
+    courier = Courier(tracker, "x", restarted=restarted)
+    courier.start()
+    subprocess.run([sys.executable, "-c", DYING, str(outputs)], check=False)
+    expected = "RUNNING" if restarted else "FAILED"  # it may be started again; it is over
+    deadline = time.monotonic() + 60
+    while not is_in_mlflow(tracker, "child", expected):
+        assert time.monotonic() < deadline, in_mlflow(tracker)
+        time.sleep(0.05)
+    assert len(list((outputs / "active").glob("*.json"))) == restarted
+    courier.finish(60)
+    assert in_mlflow(tracker)["child"].info.status == "FAILED"
+    assert list((outputs / "active").glob("*.json")) == []
+
+
+def is_in_mlflow(tracker: Tracker, name: str, status: str) -> bool:
+    client = MlflowClient(tracker.uri)
+    if client.get_experiment_by_name("test") is None:
+        return False
+    return name in (runs := in_mlflow(tracker)) and runs[name].info.status == status
+
+
+def test_one_folder_that_cannot_be_looked_into_does_not_keep_the_others(
+    outputs: Path, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DELIVERED, "x")
+    for name in ("foreign", "own"):
+        log(outputs / name, tracker, name=name)
+    conclude = reconciling._conclude
+
+    def refuse(out: Path) -> bool:
+        if out.name == "foreign":
+            raise PermissionError(13, "Permission denied")
+        return conclude(out)
+
+    monkeypatch.setattr(reconciling, "_conclude", refuse)
+    found = {one.out.name: (one.delivered, one.reason) for one in reconcile(outputs, tracker)}
+    assert found == {"foreign": (False, "PermissionError: [Errno 13] Permission denied"), "own": (True, "")}
+    assert set(in_mlflow(tracker)) == {"own"}
+
+
+def test_a_child_of_a_run_that_was_deleted_in_mlflow_arrives(outputs: Path, tracker: Tracker) -> None:
+    with track(outputs / "top", tracker, name="top", experiment="test"):
+        pass
+    client = MlflowClient(tracker.uri)
+    client.delete_run(in_mlflow(tracker)["top"].info.run_id)
+    log(outputs / "child", tracker, name="child", parent=outputs / "top")
+    assert in_mlflow(tracker)["child"].info.status == "FINISHED"
     assert list((outputs / "active").glob("*.json")) == []
 
 

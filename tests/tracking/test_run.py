@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from fiducial.errors import InputError
-from fiducial.tracking import NullRun, Run, Tracker, journal, track
+from fiducial.tracking import NullRun, Run, Tracker, journal, reconcile, track
 from fiducial.tracking.delivery import Delivery
 from fiducial.tracking.run import clean_key
 
@@ -296,6 +296,44 @@ def test_a_run_deleted_in_mlflow_comes_back_when_it_is_resumed(tracker):
     assert points(client, found, "loss") == [(1, 2)]
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_a_run_deleted_in_mlflow_while_it_lives_is_restored_and_loses_nothing(tracker, last):
+    """It is deleted before one metric is sent, or before nothing is left but its end."""
+    slow = Tracker(outputs=tracker.outputs, flush_seconds=60, system_metrics_seconds=0)
+    with track(tracker.outputs / "a", slow, name="a", experiment="test") as run:
+        run.log_metrics({"loss": 0.5}, 0)
+        run.flush()
+        Delivery(run.out, tracker.uri).advance()
+        client, found = mlflow_run(tracker)
+        client.delete_run(found.info.run_id)
+        if not last:
+            run.log_metrics({"loss": 1.5}, 1)
+        run.start_delivery()
+    client, found = mlflow_run(tracker)
+    assert found.info.status == "FINISHED"
+    assert points(client, found, "loss") == ([(0, 0.5)] if last else [(0, 0.5), (1, 1.5)])
+    assert not (run.out / "tracking" / "refused.jsonl").exists()
+
+
+def test_a_run_deleted_between_two_requests_is_restored_and_loses_nothing(tracker, monkeypatch):
+    out = mixed_run(tracker.outputs)
+    send, deleted = Delivery._send, []
+
+    def delete_first(delivery, client, receipt, chunk):
+        if len(deleted) < 20 and chunk not in deleted:
+            deleted.append(chunk)
+            client.delete_run(receipt.run_id)
+        send(delivery, client, receipt, chunk)
+
+    monkeypatch.setattr(Delivery, "_send", delete_first)
+    delivery = Delivery(out, tracker.uri, restore=True)
+    delivery.advance()
+    assert delivery.is_complete
+    assert len(deleted) > 5
+    assert_all_of_mixed_run(tracker)
+    assert not (out / "tracking" / "refused.jsonl").exists()
+
+
 def test_a_missing_artifact_does_not_hold_up_the_rest(tracker, tmp_path, caplog):
     with track(tracker.outputs / "a", tracker, name="a", experiment="test") as run:
         path = tmp_path / "gone.txt"
@@ -372,6 +410,29 @@ def test_metrics_outlive_a_full_disk(tmp_path, monkeypatch):
         point for event, _ in journal.read(run.out / "tracking" / "journal.jsonl") for point in event.get("points", ())
     ]
     assert [point[1] for point in logged] == [1, 2]
+
+
+@pytest.mark.parametrize("uri", ["embedded", None])
+def test_a_run_whose_end_could_not_be_written_is_not_left_running(outputs, monkeypatch, caplog, uri):
+    tracker = Tracker(outputs=outputs, uri=uri, flush_seconds=60, system_metrics_seconds=0)
+    append = journal.Journal.append
+
+    def full(self, *events):
+        if events and events[-1]["event"] == "status":
+            raise OSError(28, "No space left on device")
+        append(self, *events)
+
+    with track(outputs / "a", tracker, name="a", experiment="test") as run:
+        run.log_metrics({"loss": 1}, 0)
+        monkeypatch.setattr(journal.Journal, "append", full)
+    monkeypatch.undo()
+    assert "the run's end could not be written" in caplog.text
+    assert [(one.died, one.delivered) for one in reconcile(outputs)] == [(True, True)]  # as after a kill
+    assert journal.History.of(run.out / "tracking" / "journal.jsonl").status == "FAILED"
+    if uri is not None:
+        _, found = mlflow_run(tracker)
+        assert found.info.status == "FAILED"
+    assert list((outputs / "active").iterdir()) == []
 
 
 def test_null_run_takes_what_a_run_takes(tmp_path):

@@ -170,17 +170,16 @@ def _resume(out: Path) -> int:
     if _rank() > 0:
         return _join(out)
     cfg = folder.config(out)
-    _import_training(cfg)(cfg, out, resume=True)
+    _import_training(cfg)(cfg, out, resume=folder.has_begun(out))
     return 0
 
 
 def _import_training(cfg: DictConfig) -> Callable[..., Any]:
     """Return `train`: this process imports torch, and the one that will deliver the run MLflow, each on a core."""
-    from hydra.utils import instantiate
-
+    from fiducial.config.construction import component
     from fiducial.tracking import prepare_delivery
 
-    prepare_delivery(instantiate(cfg.tracking))
+    prepare_delivery(component(cfg.tracking))
     with spared():
         from fiducial.runs.train import train
     return train

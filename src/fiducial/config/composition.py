@@ -185,16 +185,11 @@ def _of_sweep(line: str) -> bool:
 
 def _source(cfg: DictConfig, choices: Mapping[str, str], *, look_only: bool) -> Any:
     """Return where cases come from; it tells what images and labels are like without reading them."""
-    from hydra.utils import instantiate
+    from fiducial.config.construction import component
 
     if "source" not in cfg.data:
         raise InputError(f"data={choices['data']}: expected a source with a _target_ at data.source; got none")
-    try:
-        source = instantiate(cfg.data.source)
-    except HydraException as error:
-        if isinstance(error.__cause__, InputError):
-            raise error.__cause__ from None
-        raise InputError(f"data.source: {error.__cause__ or error}") from error
+    source = component(cfg.data.source)
     if not hasattr(source, "look_only"):
         raise InputError(f"data.source: expected a subclass of fiducial.data.source.Source, got {_named(source)}")
     if look_only:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.errors import HydraException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from fiducial.checkpoints import AtomicCheckpointIO, Checkpoints
+from fiducial.config.construction import component
 from fiducial.config.scalars import described
 from fiducial.data.balance import class_counts
 from fiducial.data.kept import kept
@@ -27,37 +25,6 @@ from fiducial.runs import folder
 from fiducial.runs.profile import Profile
 from fiducial.tasks.base import Schedule, Task
 from fiducial.tracking import NullRun, Run
-
-
-def component(cfg: Any, **arguments: Any) -> Any:
-    """Build what a configuration node describes; its `contract` is for the framework, not for the class.
-
-    Raises:
-        InputError: the class refused its arguments.
-    """
-    if not cfg or "_target_" not in cfg:
-        return None
-    node = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(node, dict)
-    node = _without_contracts(node)
-    # Plain lists: a checkpoint that holds any other kind cannot be read.
-    plain = {"_convert_": "all", **node, "_partial_": True}
-    try:
-        make = partial(instantiate(plain), **arguments)  # given here, Hydra leaves live objects as they are
-        return make if node.get("_partial_") else make()
-    except InputError:
-        raise
-    except Exception as error:
-        cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
-        if isinstance(cause, InputError):
-            raise cause from error
-        raise InputError(f"{node['_target_']} could not be built: {cause}") from error
-
-
-def _without_contracts(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {key: _without_contracts(value) for key, value in node.items() if key != "contract"}
-    return node
 
 
 def build_model(cfg: DictConfig) -> torch.nn.Module:

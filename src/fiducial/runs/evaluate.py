@@ -8,11 +8,12 @@ from typing import Any
 from omegaconf import DictConfig
 
 from fiducial.checkpoints import BEST, LAST
+from fiducial.config.construction import component
 from fiducial.data.module import DataModule
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware
 from fiducial.runs import folder
-from fiducial.runs.build import build_data, build_task, component, trainer_for
+from fiducial.runs.build import build_data, build_task, trainer_for
 from fiducial.runs.quiet import quiet
 from fiducial.tasks.base import Task
 

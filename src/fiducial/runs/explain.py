@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
+from fiducial.config.construction import component
 from fiducial.data.boxed import BOXES, BoxedSource
 from fiducial.data.module import DataModule, in_unit_range, standardise
 from fiducial.data.source import Source
@@ -23,7 +24,7 @@ from fiducial.reports.case_scores import CaseScores, mean_intervals, write_case_
 from fiducial.reports.figures.activation import ActivationView, activation_maps
 from fiducial.reports.figures.style import middle_cut, save, with_bounds
 from fiducial.runs import folder
-from fiducial.runs.build import build_network, component
+from fiducial.runs.build import build_network
 from fiducial.tasks.activation import Activation
 from fiducial.tasks.classification import class_probabilities
 from fiducial.types import Tensor

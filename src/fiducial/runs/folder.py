@@ -32,6 +32,8 @@ from omegaconf import DictConfig, OmegaConf
 from fiducial.config import Composed, Groups, compose, settings
 from fiducial.config.change import carried_over
 from fiducial.errors import InputError
+from fiducial.tracking.journal import History
+from fiducial.tracking.liveness import FOLDER as TRACKING
 from fiducial.tracking.liveness import write_whole
 
 CONFIG, RECORD, SCORES, PREDICTIONS = "config.yaml", "run.json", "scores.json", "predictions.csv"
@@ -117,6 +119,11 @@ def _job() -> str:
     if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         return f"job-{os.environ['SLURM_JOB_ID']}-{os.environ.get('SLURM_STEP_ID', '0')}"
     return ""
+
+
+def has_begun(out: Path) -> bool:
+    """Tell whether the run in a folder has begun: one that was killed before its first line starts from the start."""
+    return History.of(out / TRACKING / "journal.jsonl").run is not None
 
 
 def record(out: Path) -> Record:

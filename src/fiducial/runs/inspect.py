@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
+from fiducial.config.construction import component
 from fiducial.data.assignment import assigned
 from fiducial.data.boxed import BOXES, BoxedSource
 from fiducial.data.checks import check
@@ -43,7 +43,7 @@ def inspect(cfg: DictConfig, title: str, *, near: bool = True, pictures: bool = 
     Raises:
         InputError: the table of cases itself cannot be read.
     """
-    source: Source = instantiate(cfg.data.source)
+    source: Source = component(cfg.data.source)
     source.look_only()
     options = {name: cfg.data[name] for name in ("splits", "leave_out", "fold", "num_folds") if name in cfg.data}
     cases, spec = assigned(source, **options), source.spec

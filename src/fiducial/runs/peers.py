@@ -171,8 +171,9 @@ def join(out: Path, words: int | None = None) -> None:
         out: the run's folder.
         words: pipe to process 0, where that has started this one.
     """
+    from fiducial.config.construction import component
     from fiducial.runs import folder
-    from fiducial.runs.build import build_data, component
+    from fiducial.runs.build import build_data
     from fiducial.runs.quiet import quiet
     from fiducial.runs.train import fit, test
     from fiducial.tracking import NullRun

@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
+from fiducial.config.construction import component
 from fiducial.data.formats import SUFFIXES
 from fiducial.data.module import in_unit_range, standardise
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware
-from fiducial.runs.build import build_network, component
+from fiducial.runs.build import build_network
 from fiducial.runs.evaluate import checkpoint_file
 from fiducial.runs.reader import Reader, needs_more
 from fiducial.statistics import predicted_labels

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
+from fiducial.config.construction import component
 from fiducial.data.formats import decode
 from fiducial.data.module import in_unit_range, standardise
 from fiducial.data.sample import Sample
@@ -20,7 +21,7 @@ from fiducial.data.volumes import is_nifti, read_volumes, write_mask
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware
 from fiducial.runs import folder
-from fiducial.runs.build import build_network, component
+from fiducial.runs.build import build_network
 from fiducial.runs.reader import Reader
 from fiducial.tasks.postprocessing import corrected, mask_of
 from fiducial.tasks.segmentation import on_own_grid

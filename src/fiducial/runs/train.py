@@ -10,11 +10,12 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from fiducial.checkpoints import BEST, LAST, resume_point
+from fiducial.config.construction import component
 from fiducial.data.module import DataModule
 from fiducial.hardware import Hardware
 from fiducial.randomness import reseed
 from fiducial.runs import folder
-from fiducial.runs.build import build_callbacks, build_data, build_task, component, trainer_for
+from fiducial.runs.build import build_callbacks, build_data, build_task, trainer_for
 from fiducial.runs.memory import explained
 from fiducial.runs.peers import peers
 from fiducial.runs.provenance import log_provenance

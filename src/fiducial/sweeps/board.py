@@ -98,7 +98,7 @@ class Board:
 
     def ended(self, ending: Ending) -> None:
         """A job is over."""
-        row = self.rows[ending.number]
+        row = self.rows.setdefault(ending.number, Row(f"run {ending.number}"))  # it may have ended before it began
         row.state, row.seconds, row.message, row.out = ending.state, ending.seconds, ending.message, ending.out
         if ending.objective is not None and row.progress is not None:
             row.progress = replace(row.progress, objective=ending.objective)

@@ -95,6 +95,7 @@ def work(spec: Spec, mail: Mail, log: Path) -> Ending:
 
     stopped = Ending(spec.number, "stopped", message="stopped")
     if mail.is_to_stop:
+        mail.tell(stopped)
         return stopped
     mail.tell(Progress(spec.number))
     try:

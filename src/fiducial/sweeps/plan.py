@@ -104,7 +104,7 @@ class Plan:
     @property
     def to_run(self) -> list[Job]:
         """The jobs that are neither done nor in the hands of another process."""
-        return [job for job in self.jobs if job.standing not in ("done", "pruned", "running")]
+        return [job for job in self.jobs if job.standing not in ("done", "running")]
 
     @property
     def config(self) -> DictConfig:
@@ -149,6 +149,12 @@ class Plan:
             standing, out = ledger.standing(job.identity)
             if standing == "done" and out is not None:
                 yield job.title, job.setting, out
+
+    def elsewhere(self) -> int:
+        """Return how many runs were left to another process, and are not done yet."""
+        ledger = Ledger(self.out.parents[1])
+        left = [job for job in self.jobs if job.standing == "running"]
+        return sum(ledger.standing(job.identity)[0] != "done" for job in left)
 
     def ended(self, ending: Ending) -> None:
         """Nothing to take note of: finished runs are found by their identity."""

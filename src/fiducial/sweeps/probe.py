@@ -13,9 +13,10 @@ from typing import Any
 import pytorch_lightning as pl
 
 from fiducial.config import compose
+from fiducial.config.construction import component
 from fiducial.hardware import Hardware
 from fiducial.randomness import reseed
-from fiducial.runs.build import build_data, build_task, component, trainer_for
+from fiducial.runs.build import build_data, build_task, trainer_for
 from fiducial.runs.quiet import quiet
 from fiducial.sweeps.job import Ending, Measured, Progress, Spec, told
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -12,22 +13,22 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fiducial.config.construction import component
 from fiducial.config.scalars import described
 from fiducial.errors import InputError
 from fiducial.runs.folder import check_writable
 from fiducial.sweeps.board import Board
-from fiducial.sweeps.job import Ending, Spec
+from fiducial.sweeps.job import Ending, Spec, State
 from fiducial.sweeps.launcher import LocalLauncher
 from fiducial.sweeps.pool import Watch, warm_up
 from fiducial.sweeps.summary import Summary, points, summarise
-from fiducial.tracking import Run, Tracker, reconcile, track
+from fiducial.tracking import Run, Tracker, track
 from fiducial.tracking.courier import DELIVERED, Courier
 from fiducial.tracking.journal import History
 from fiducial.tracking.liveness import FOLDER, write_whole
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 SWEEP, SUMMARY, FIGURES = "sweep.json", "summary.csv", "figures"
 DRAWN_BY = "fiducial.reports.figures.settings"  # brings matplotlib, which takes its time
+ENDED: Mapping[State, str] = {"failed": "failed", "stopped": "stopped from outside"}  # early, and how that is said
 PATIENCE_SECONDS = 60.0  # for the store, at the end
 
 
@@ -88,6 +90,9 @@ class Jobs(Protocol):
     def finished(self) -> Iterable[tuple[str, str, Path]]:
         """Yield title, setting and folder of every run that is done, now or before."""
 
+    def elsewhere(self) -> int:
+        """Return how many runs were left to another process, and are not done yet."""
+
     def pictures(self) -> Mapping[str, Figure]:
         """Return pictures of the sweep's own kind."""
 
@@ -114,10 +119,12 @@ def sweep(jobs: Jobs) -> None:
     """
     check_writable(jobs.out.parents[1])
     if len(jobs) == 0:
-        print("every run is done; nothing to run")
+        elsewhere = jobs.elsewhere()
+        print("every other run is done" if elsewhere else "every run is done; nothing to run")
         _show(summarise(jobs.finished()), jobs.out)
+        _refuse_incomplete(Board.of({}, 0), elsewhere)
         return
-    tracker: Tracker = _built(jobs.config.tracking)
+    tracker: Tracker = component(jobs.config.tracking)
     launcher = launcher_of(jobs)
     if isinstance(launcher, LocalLauncher):
         warm_up(jobs.targets(), described(jobs.config.data.source))
@@ -129,7 +136,7 @@ def sweep(jobs: Jobs) -> None:
         run.start_delivery(apart=False)  # this process delivers for its jobs, too
         Thread(target=import_module, args=(DRAWN_BY,), daemon=True).start()  # while the first jobs are on their way
         try:
-            with _delivered(tracker, run), board.shown():
+            with _delivered(tracker, run, launcher), board.shown():
                 launcher.stream(jobs.specs(), board, sweep=jobs.out, num_jobs=len(jobs))
         finally:
             summary = summarise(jobs.finished())
@@ -137,31 +144,30 @@ def sweep(jobs: Jobs) -> None:
             _show(summary, jobs.out)
             _show_failures(board, jobs.out / "logs")
             _show_left(board)
-        _refuse_incomplete(board)
+        _refuse_incomplete(board, jobs.elsewhere())
 
 
 def launcher_of(jobs: Jobs) -> Streaming:
     """Return what runs the jobs."""
-    launcher: Streaming = _built(jobs.config.launcher)
+    launcher: Streaming = component(jobs.config.launcher)
     launcher.setup(hydra_context=None, task_function=None, config=jobs.config)
     return launcher
 
 
 @contextmanager
-def _delivered(tracker: Tracker, run: Run) -> Iterator[None]:
+def _delivered(tracker: Tracker, run: Run, launcher: Streaming) -> Iterator[None]:
     """Deliver the journals of all jobs from this process: each of them need not import and open MLflow."""
     if tracker.uri is None:
         yield
         return
     os.environ[DELIVERED] = run.id
-    courier = Courier(tracker, run.id)
+    courier = Courier(tracker, run.id, restarted=not isinstance(launcher, LocalLauncher))
     courier.start()
     try:
         yield
     finally:
         del os.environ[DELIVERED]
         courier.finish(PATIENCE_SECONDS)
-        reconcile(tracker.outputs, tracker)
 
 
 def _describe(run: Run, jobs: Jobs) -> None:
@@ -226,18 +232,11 @@ def _show_left(board: Board) -> None:
         )
 
 
-def _refuse_incomplete(board: Board) -> None:
-    endings = board.endings.values()
-    failed = sum(ending.state == "failed" for ending in endings)
-    elsewhere = sum(ending.state == "elsewhere" for ending in endings)
-    parts = [f"{failed} of {counted(len(board.rows), 'run')} failed"] if failed else []
+def _refuse_incomplete(board: Board, elsewhere: int) -> None:
+    """Raise unless every run is done; `elsewhere` of them were left to another process, and are not."""
+    states = Counter(ending.state for ending in board.endings.values())
+    parts = [f"{states[state]} of {counted(len(board.rows), 'run')} {word}" for state, word in ENDED.items() if states[state]]
+    elsewhere += states["elsewhere"]
     parts += [f"being run by another process: {elsewhere}"] if elsewhere else []
     if parts:
         raise IncompleteError(f"{' and '.join(parts)}; the same command again runs only what is missing")
-
-
-def _built(node: DictConfig) -> Any:
-    content = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(content, dict)
-    content.pop("contract", None)
-    return instantiate(content, _convert_="all")

@@ -37,12 +37,14 @@ def execute(spec: Spec, report: Report = lambda progress: None) -> Ending:
         identity, outputs = composed.identity(), Path(composed.cfg.outputs)
         with claimed(outputs, identity):
             standing, out = Ledger(outputs).standing(identity)
-            if standing in ("done", "pruned"):
-                return Ending(spec.number, "done" if standing == "done" else "pruned", str(out))
+            if standing == "done" or (standing == "pruned" and spec.pruning is not None):
+                return Ending(spec.number, standing, str(out))
             if standing == "running":
                 return Ending(spec.number, "elsewhere", str(out))
-            resume = out is not None
-            if out is None:
+            resume = out is not None and folder.has_begun(out)
+            if out is not None:
+                (out / PRUNED).unlink(missing_ok=True)  # a search saw no use in it; now it is to go on
+            else:
                 out = folder.create(composed, identity, title=spec.title, sweep=Path(spec.sweep))
             return _ended(spec, out, _attempt(spec, out, resume, report), time.monotonic() - begin)
     except LockHeldError:

@@ -7,10 +7,9 @@ import socket
 import threading
 from pathlib import Path
 
-from fiducial.tracking.delivery import Delivery, RunDeletedError
+from fiducial.tracking.delivery import Delivery
 from fiducial.tracking.liveness import LockHeldError, Marker
-from fiducial.tracking.reconcile import reconcile
-from fiducial.tracking.redaction import redact_text
+from fiducial.tracking.reconcile import reconcile, settle
 from fiducial.tracking.store import reason
 from fiducial.tracking.tracker import Tracker
 
@@ -27,11 +26,12 @@ class Courier(threading.Thread):
     Args:
         tracker: the store that the runs are tracked in, and how often.
         own: id of a run that delivers itself.
+        restarted: a scheduler starts lost processes again: a run without one may have only been interrupted.
     """
 
-    def __init__(self, tracker: Tracker, own: str) -> None:
+    def __init__(self, tracker: Tracker, own: str, *, restarted: bool = False) -> None:
         super().__init__(name="fiducial-courier", daemon=True)
-        self._tracker, self._own = tracker, own
+        self._tracker, self._own, self._restarted = tracker, own, restarted
         self._closing, self._hurry = threading.Event(), threading.Event()
         self._deliveries: dict[str, Delivery] = {}
         self._failed = ""
@@ -39,7 +39,10 @@ class Courier(threading.Thread):
     def run(self) -> None:
         """Deliver until the end, and then once more."""
         while not self._closing.wait(self._tracker.flush_seconds):
-            self._round()
+            try:
+                self._round()
+            except OSError as error:  # a full disk, a folder that is gone: the next round finds out
+                self._complain(error)
         reconcile(self._tracker.outputs, self._tracker, self._hurry.is_set)
 
     def finish(self, patience: float) -> None:
@@ -54,6 +57,13 @@ class Courier(threading.Thread):
             shared = marker.uri == self._tracker.shown_uri and marker.host == socket.gethostname()
             if shared and marker.id != self._own and not self._closing.is_set():
                 self._deliver(marker.id, marker.folder(self._tracker.outputs))
+                if not self._failed and not self._restarted:
+                    self._settle(marker)
+
+    def _settle(self, marker: Marker) -> None:
+        settled = settle(marker, self._tracker.outputs, self._tracker, self._hurry.is_set)
+        if settled is not None and settled.delivered:
+            self._deliveries.pop(marker.id)
 
     def _deliver(self, run: str, out: Path) -> None:
         assert self._tracker.uri is not None
@@ -62,11 +72,15 @@ class Courier(threading.Thread):
             self._deliveries[run] = Delivery(out, self._tracker.uri, request_seconds=seconds, restore=True)
         try:
             self._deliveries[run].advance(self._hurry.is_set)
-        except (LockHeldError, RunDeletedError, FileNotFoundError):  # not ours, not wanted, or not there yet
+        except (LockHeldError, FileNotFoundError):  # not ours, or not there yet
             return
         except Exception as error:  # whatever it is, the runs go on
-            if not self._failed:
-                logger.warning("tracking is kept in the runs' folders for now: %s", redact_text(reason(error)))
-            self._failed = reason(error)
+            self._complain(error)
         else:
             self._failed = ""
+
+    def _complain(self, error: Exception) -> None:
+        """Say once, and again only after it went well, why nothing is delivered."""
+        if not self._failed:
+            logger.warning("tracking is kept in the runs' folders for now: %s", reason(error))
+        self._failed = reason(error)

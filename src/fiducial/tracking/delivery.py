@@ -90,7 +90,7 @@ class Delivery:
             for chunk, offset in self._chunks(receipt.offset):
                 if stop():
                     return
-                self._send(self._client, receipt, chunk)
+                self._send_or_revive(self._client, receipt, chunk)
                 receipt.offset = offset
                 self._save(receipt)
 
@@ -118,10 +118,11 @@ class Delivery:
             before = offset
         yield from _parcel(batch, alone, before)
 
-    def _open_run(self, client: MlflowClient, receipt: Receipt) -> None:
-        """Find the run in MLflow, or make it."""
+    def _open_run(self, client: MlflowClient, receipt: Receipt) -> bool:
+        """Find the run in MLflow, or make it; return whether it had been deleted, and is there again."""
         from mlflow.exceptions import MlflowException
 
+        revived = False
         if receipt.run_id is not None:
             try:
                 found = client.get_run(receipt.run_id)
@@ -131,12 +132,13 @@ class Delivery:
                 logger.warning("run %s is no longer in %s; delivered again", receipt.run_id, receipt.uri)
                 receipt.run_id, receipt.offset, receipt.attempts = None, 0, 1
             else:
-                if found.info.lifecycle_stage == "deleted":
+                if revived := found.info.lifecycle_stage == "deleted":
                     self._revive(client, receipt.run_id)
         if receipt.run_id is None:
             receipt.run_id = self._make_run(client, receipt)
             self._save(receipt)
         self._known_run = receipt.run_id
+        return revived
 
     def _make_run(self, client: MlflowClient, receipt: Receipt) -> str:
         event = next(journal.read(self._journal))[0]
@@ -159,7 +161,7 @@ class Delivery:
             LockHeldError: another process is about to make it.
         """
         other = Delivery(parent, self.uri, request_seconds=self._request_seconds)
-        with suppress(LockHeldError), locked(other._receipt_path.with_name("delivery.lock")):
+        with suppress(LockHeldError, RunDeletedError), locked(other._receipt_path.with_name("delivery.lock")):
             other._open_run(client, other.receipt)
         if (run_id := other.receipt.run_id) is None:
             raise LockHeldError(parent)
@@ -170,6 +172,18 @@ class Delivery:
             raise RunDeletedError(run_id)
         logger.warning("run %s had been deleted in MLflow; restored, because it goes on", run_id)
         client.restore_run(run_id)
+
+    def _send_or_revive(self, client: MlflowClient, receipt: Receipt, chunk: Batch | Event) -> None:
+        """Send; what a run that was deleted meanwhile refuses, once more when it is back."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._send(client, receipt, chunk)
+        except MlflowException:
+            run_id = receipt.run_id
+            if not self._open_run(client, receipt) or receipt.run_id != run_id:
+                raise
+            self._send(client, receipt, chunk)
 
     def _send(self, client: MlflowClient, receipt: Receipt, chunk: Batch | Event) -> None:
         if isinstance(chunk, Batch):
@@ -201,7 +215,9 @@ class Delivery:
             if error.error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
                 raise
             run_id = receipt.run_id
-            self._open_run(client, receipt)  # refused, or is the run gone?
+            if self._open_run(client, receipt):  # refused, or was the run deleted?
+                self._send_batch(client, receipt, batch)
+                return
             if receipt.run_id != run_id:
                 raise
             parts = batch.parts()

@@ -71,9 +71,11 @@ class Journal:
     def close(self) -> None:
         """Put everything on the disk and close the file."""
         with self._lock:
-            os.fsync(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = -1
+            try:
+                os.fsync(self._descriptor)
+            finally:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
 
 def read(path: Path, start: int = 0) -> Iterator[tuple[Event, int]]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from fiducial.errors import InputError
@@ -120,14 +121,13 @@ class Marker:
     @classmethod
     def all_in(cls, outputs: Path) -> list[Marker]:
         """Return the markers in an outputs folder, oldest first."""
-        paths = list((outputs / "active").glob("*.json"))
-        markers = []
-        for path in sorted(paths, key=lambda path: path.stat().st_mtime if path.exists() else 0):
+        found = []
+        for path in (outputs / "active").glob("*.json"):
             try:
-                markers.append(cls(**json.loads(path.read_text())))
+                found.append((path.stat().st_mtime, cls(**json.loads(path.read_text()))))
             except (OSError, ValueError, TypeError):  # settled meanwhile, or written by another version
                 continue
-        return markers
+        return [marker for _, marker in sorted(found, key=itemgetter(0))]
 
     def write(self, outputs: Path) -> None:
         """Put the marker in place."""

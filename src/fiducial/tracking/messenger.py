@@ -18,9 +18,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from fiducial.tracking import store
 from fiducial.tracking.liveness import end_with_parent
 from fiducial.tracking.sender import Sender
-from fiducial.tracking.store import connect
 from fiducial.tracking.tracker import Tracker
 
 FINISH, HURRY = "finish", "hurry"
@@ -137,9 +137,12 @@ def main() -> None:
 def _open(tracker: Tracker) -> None:
     assert tracker.uri is not None, "a store"
     with suppress(Exception):  # the sender meets it again, and says so
-        connect(tracker.uri, tracker.request_seconds)
+        store.connect(tracker.uri, tracker.request_seconds)
 
 
 def _finish(sender: Sender, answers: int) -> None:
-    arrived = sender.finish()
-    os.write(answers, f"{json.dumps({'arrived': arrived, 'error': sender.error})}\n".encode())
+    try:
+        arrived, error = sender.finish(), sender.error
+    except Exception as reason:  # the training waits for an answer
+        arrived, error = False, store.reason(reason)
+    os.write(answers, f"{json.dumps({'arrived': arrived, 'error': error})}\n".encode())

@@ -58,15 +58,18 @@ def reconcile(
             break
         if marker.host != socket.gethostname():
             continue
-        reconciled = _reconcile_one(marker, outputs, tracker, stop)
+        try:
+            reconciled = settle(marker, outputs, tracker, stop)
+        except OSError as error:  # a folder that is somebody else's, a full disk: no reason to leave the others
+            reason, out = store.reason(error), marker.folder(outputs)
+            reconciled = Reconciled(marker.id, out, died=False, delivered=False, reason=reason)
         if reconciled is not None:
             done.append(reconciled)
     return done
 
 
-def _reconcile_one(
-    marker: Marker, outputs: Path, tracker: Tracker | None, stop: Callable[[], bool]
-) -> Reconciled | None:
+def settle(marker: Marker, outputs: Path, tracker: Tracker | None, stop: Callable[[], bool]) -> Reconciled | None:
+    """Put one run right and forget it, unless it is alive or not all of it has arrived; None if nothing was done."""
     out = marker.folder(outputs)
     if not (out / FOLDER / "journal.jsonl").exists():  # deleted by hand, or killed in its first millisecond
         _forget(marker, outputs)

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -187,19 +188,15 @@ class Run:
         self._sampler.end()
         self._ended.set()
         self._writer.join()
-        try:
-            self.flush()
-            self._journal.append({"event": "status", "status": status, "time": _now()})
-            self._journal.close()
-        except OSError as error:
-            logger.error("the run's end could not be written to %s: %s", self._journal.path, error)
+        written = self._write_end(status)
         self.start_delivery()
         if self._sender is None:
-            if self._tracker.uri is None:
+            if self._tracker.uri is None and written:
                 self._marker.remove(self._tracker.outputs)
             return
         if self._sender.finish():
-            self._marker.remove(self._tracker.outputs)
+            if written:  # else the next run in this folder, or `fiducial doctor`, says how it ended
+                self._marker.remove(self._tracker.outputs)
             return
         logger.warning(
             "not everything has reached %s%s: the rest is kept in %s and delivered by the next run in %s, "
@@ -209,6 +206,17 @@ class Run:
             self._journal.path,
             self._tracker.outputs,
         )
+
+    def _write_end(self, status: str) -> bool:
+        """Return whether the journal has, and keeps, how the run ended."""
+        try:
+            with closing(self._journal):
+                self.flush()
+                self._journal.append({"event": "status", "status": status, "time": _now()})
+        except OSError as error:
+            logger.error("the run's end could not be written to %s: %s", self._journal.path, error)
+            return False
+        return True
 
     def _is_fresh(self, point: Point) -> bool:
         """Return whether a point is not one that a resumed run repeats."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from fiducial.tracking.delivery import Delivery, RunDeletedError
+from fiducial.tracking.delivery import Delivery
 from fiducial.tracking.liveness import LockHeldError
 from fiducial.tracking.reconcile import reconcile
 from fiducial.tracking.redaction import redact_text
@@ -41,7 +41,6 @@ class Sender(threading.Thread):
         self._hurry = threading.Event()
         self._closing = False
         self._failures = 0
-        self._stopped = False
 
     def run(self) -> None:
         """Deliver until the run has ended and all has arrived, or there is no time left."""
@@ -73,22 +72,17 @@ class Sender(threading.Thread):
         self._hurry.set()
         self._wake.set()
         self.join(timeout=0.5)
-        return self._stopped or self._delivery.is_complete
+        return self._delivery.is_complete
 
     def hurry(self) -> None:
         """Do not wait any longer: the user asks a second time."""
         self._hurry.set()
 
     def _deliver(self) -> None:
-        if self._stopped:
-            return
         try:
             self._delivery.advance(self._hurry.is_set)
         except LockHeldError:
             self._failures += 1
-        except RunDeletedError:
-            self._stopped = True
-            logger.warning("the run was deleted in MLflow; it goes on, and its journal stays in %s", self._delivery.out)
         except Exception as error:  # whatever it is, training goes on
             self._failures += 1
             self.error = reason(error)

@@ -150,6 +150,10 @@ class Search:
         for number in numbers:
             self.trials.tell(number, values, pruned=ending.state == "pruned", **notes)
 
+    def elsewhere(self) -> int:
+        """No trial is left to another process: each process asks for its own."""
+        return 0
+
     def finished(self) -> Iterator[tuple[str, str, Path]]:
         """Yield title, setting and folder of each trial that is complete; equal trials share a run."""
         from optuna.trial import TrialState

@@ -10,14 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from fiducial.config import SWEEP_GROUPS, Composed, Groups, compose, settings
 from fiducial.config.composition import PLACES, WITHOUT_EFFECT
+from fiducial.config.construction import component
+from fiducial.config.scalars import described
 from fiducial.errors import InputError
 from fiducial.sweeps.job import Ending, Spec
 from fiducial.sweeps.search.grammar import first_values, split
@@ -85,7 +85,7 @@ class OptunaSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext | None, task_function: TaskFunction, config: DictConfig) -> None:
         """Build the launcher that the configuration names; the other arguments are Hydra's custom."""
         self.hydra_context, self.config = hydra_context, config
-        self.launcher = instantiate(config.launcher, _convert_="all")
+        self.launcher = component(config.launcher)
         self.launcher.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> list[Ending]:
@@ -185,11 +185,7 @@ def find(arguments: Sequence[str], config_dir: str | None = None) -> Search | No
     start = compose(first_values(arguments, Groups.find(config_dir)), config_dir)
     if "_target_" not in start.sweep.search:
         return None
-    content = OmegaConf.to_container(start.sweep.search, resolve=True)
-    try:
-        sweeper = instantiate(content, _convert_="all", _recursive_=False)
-    except HydraException as error:
-        raise InputError(str(error.__cause__ or error)) from error
+    sweeper = component({**described(start.sweep.search), "_recursive_": False})
     found: Search = sweeper.search(arguments, config_dir)
     return found
 
