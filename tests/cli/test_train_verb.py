@@ -134,6 +134,25 @@ def test_folder_to_resume_that_is_no_run(tmp_path: Path, fiducial: Any) -> None:
     assert "torch" not in answer.heavy
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["tracking=server"], "set MLFLOW_TRACKING_URI or tracking.uri=http://host:5000"),
+        (["tracking.flush_seconds=0"], "tracking.flush_seconds: expected a positive number of seconds, got 0"),
+        (["tracking.uri=ftp://host"], "expected 'embedded', 'env', null or a URI starting with http"),
+        (["-m", "seed=0,1", "launcher.limit_minutes=0"], "limit_minutes"),
+    ],
+)
+def test_what_tracker_and_launcher_refuse_is_said_in_their_words(
+    wrong: list[str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(InputError) as error:
+        run("train", [*wrong, f"outputs={tmp_path}"])
+    assert message in str(error.value)
+    assert not list(tmp_path.rglob("run.json"))
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """Options and classes of a user's own, in the current folder."""

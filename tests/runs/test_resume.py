@@ -231,6 +231,24 @@ def test_killed_after_resuming_from_the_one_before(
     assert same(weights(whole), weights(out))
 
 
+def test_a_run_killed_before_its_first_line_begins(
+    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """There is a folder with a configuration, and no run to go on with."""
+    with monkeypatch.context() as patch:
+        patch.setattr("fiducial.runs.train.track", dead)
+        with pytest.raises(KilledError):
+            train(outputs="killed")
+    out = folder(tmp_path, "killed")
+    assert not (out / "tracking").exists()
+    assert train("resume=auto", outputs="killed") == out
+    assert (out / "scores.json").is_file()
+
+
+def dead(*_: object, **__: object) -> None:
+    raise KilledError
+
+
 def test_both_checkpoints_damaged_starts_again(
     train: Train, killed: Callable[..., Any], weights: Weights, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
