@@ -21,7 +21,7 @@ TRAIN = [
     sys.executable, "-m", "fiducial", "train", "hardware=cpu", "hardware.threads=1", "name=run", "study=kills",
     "tracking.system_metrics_seconds=0", "tracking.flush_seconds=0.2", "tracking.patience_seconds=60",
     "data.source.num_subjects=60", "data.source.size=[16,16]", "data.batch_size=4", "model.widths=[4]",
-    "model.dropout=0.3", "augment=light", "scheduler=one_cycle", "objective=val/loss", "epochs=30",
+    "model.dropout=0.3", "augment=light", "scheduler=one_cycle", "objective=val/loss", "epochs=16",
 ]  # fmt: skip
 
 
