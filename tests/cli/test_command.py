@@ -196,3 +196,18 @@ def test_doctor_says_that_a_folder_is_not_there(capsys: pytest.CaptureFixture[st
     (tmp_path / "file").touch()
     code, output, _ = say(capsys, "doctor", "--outputs", str(tmp_path / "file"))
     assert (code, "is no folder" in output) == (1, True)
+
+
+def test_doctor_says_why_a_run_was_not_delivered(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fiducial.tracking import Tracker, track
+    from fiducial.tracking.courier import DELIVERED
+
+    monkeypatch.setenv(DELIVERED, "by a sweep that is gone")
+    nobody = Tracker(outputs=tmp_path, uri="http://127.0.0.1:9", system_metrics_seconds=0)
+    with track(tmp_path / "a", nobody, name="a", experiment="test"):
+        pass
+    code, output, _ = say(capsys, "doctor", "--outputs", str(tmp_path))
+    assert code == 0
+    assert "not everything could be delivered yet: ConnectionRefusedError: [Errno 111] Connection refused" in output

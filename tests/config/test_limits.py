@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fiducial.config import compose
+from fiducial.config.construction import component
 from fiducial.errors import InputError
 
 
@@ -55,6 +56,41 @@ def test_no_run_can_use_it(line: str, message: str) -> None:
 )
 def test_values_that_can_be_used(lines: list[str]) -> None:
     assert compose(lines).overrides == tuple(lines)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://me:hunter2@host:5000",
+        "https://hunter2@host",
+        "HTTPS://me:hunt%40hunter2@host/path",
+        "postgresql+psycopg://me:a/hunter2@host:5432/runs",
+        "postgresql://host/runs?user=me&password=hunter2",
+        "mssql+pyodbc:///?odbc_connect=SERVER%3Dh%3BPWD%3Dhunter2",
+    ],
+)
+def test_an_address_with_a_password_is_refused(uri: str) -> None:
+    with pytest.raises(InputError, match="MLFLOW_TRACKING_PASSWORD, or the whole address as MLFLOW_TR") as refused:
+        compose(["tracking=server", f"tracking.uri='{uri}'"])
+    assert "hunter2" not in str(refused.value)
+
+
+def test_an_address_with_a_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hunter2@host:5000")
+    composed = compose(["tracking=server"])
+    assert component(composed.cfg.tracking).uri == "http://me:hunter2@host:5000"
+    assert "hunter2" not in str(composed)
+    with pytest.raises(InputError, match="an address with a password"):
+        compose(["tracking=server", "tracking.uri=${oc.env:MLFLOW_TRACKING_URI}"])
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://host:5000", "http://host:5000/a@b", "postgresql://me@host:5432/runs", "databricks://secrets:mine",
+     "sqlite:////data/a:b@c/token=5.db", "sqlite:///a.db?timeout=5"],
+)  # fmt: skip
+def test_addresses_without_a_password(uri: str) -> None:
+    assert compose([f"tracking.uri='{uri}'"]).cfg.tracking.uri == uri
 
 
 def test_the_wrapped_network_has_the_same_ranges() -> None:

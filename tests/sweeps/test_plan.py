@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,30 @@ def test_what_is_run_by_another_process_is_left_to_it_and_said(tmp_path: Path) -
     assert found.elsewhere() == 1  # it was left in the middle
     (out / folder.SCORES).write_text("{}")
     assert found.elsewhere() == 0
+
+
+def test_what_is_kept_of_a_plan_has_no_secrets(tmp_path: Path) -> None:
+    found = plan(tmp_path, "seed=0,1")
+    given = {"data.source.token": "hunt er2", "data.source.uri": "http://me:hunter2@host", "model.class_token": "true"}
+    title = "token=hunter2 seed=0"
+    jobs = tuple(replace(job, title=title, setting=title, values=given | job.values) for job in found.jobs)
+    kept = replace(found, jobs=jobs).content()
+    assert "er2" not in json.dumps(kept)
+    assert kept["keys"] == ("seed",)
+    assert kept["jobs"][1] == {
+        "number": 1,
+        "title": "token=*** seed=0",
+        "setting": "token=*** seed=0",
+        "identity": found.jobs[1].identity,
+        "values": {
+            "data.source.token": "***",
+            "data.source.uri": "http://***@host",
+            "model.class_token": "true",
+            "seed": "1",
+            "outputs": str(tmp_path),
+        },
+    }
+    assert jobs[1].values["data.source.token"] == "hunt er2"  # which the run itself needs
 
 
 def test_settings_that_say_the_same_are_run_once(tmp_path: Path) -> None:

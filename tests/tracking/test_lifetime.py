@@ -277,7 +277,7 @@ tracker = Tracker(outputs=outputs, uri=None, flush_seconds=0.005, system_metrics
 resume = (out / "tracking" / "journal.jsonl").exists()
 checkpoint = out / "checkpoint"
 with track(out, tracker, name="a", experiment="test", resume=resume) as run:
-    for step in range(int(checkpoint.read_text()) if checkpoint.exists() else 0, 400):
+    for step in range(int(checkpoint.read_text()) if checkpoint.exists() else 0, 1200):
         run.log_metrics({"loss": step}, step)
         time.sleep(0.001)
         if step % 17 == 0:
@@ -307,7 +307,7 @@ def test_killed_at_random_moments_and_resumed_nothing_is_missing_or_double(track
     client = MlflowClient(tracker.uri)
     (found,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
     loss = [(point.step, point.value) for point in client.get_metric_history(found.info.run_id, "loss")]
-    assert sorted(loss) == [(step, step) for step in range(400)]
+    assert sorted(loss) == [(step, step) for step in range(1200)]
     load = [point.step for point in client.get_metric_history(found.info.run_id, "system/cpu_percent")]
     assert sorted(load) == list(range(len(load)))
     assert found.info.status == "FINISHED"

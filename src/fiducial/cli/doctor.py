@@ -77,7 +77,7 @@ def _settle(outputs: Path, tracker: Tracker) -> list[Finding]:
     findings = []
     for run in reconcile(outputs, tracker):
         died = "its process died; it is FAILED now, " if run.died else ""
-        sent = "everything is delivered" if run.delivered else "not everything could be delivered yet"
+        sent = "everything is delivered" if run.delivered else f"not everything could be delivered yet: {run.reason}"
         how = f"; go on with it: fiducial train resume={run.out}" if run.died else ""
         findings.append(Finding("ok" if run.delivered else "warning", f"run {run.id[:8]}", f"{died}{sent}{how}"))
     return findings or [Finding("ok", "interrupted runs", "none")]

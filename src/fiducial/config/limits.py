@@ -58,6 +58,7 @@ def check_values(cfg: DictConfig) -> None:
         raise InputError(f"data.fold: expected 0 to {count - 1}, for data.num_folds={count}; got {fold}")
     for key in CLASS_WEIGHTS:
         _check_class_weights(key, found.get(key))
+    _check_address(found.get("tracking.uri"))
 
 
 def _numbers(value: Any) -> Iterator[float]:
@@ -82,4 +83,18 @@ def _check_class_weights(key: str, value: Any) -> None:
     if value not in (None, BALANCED) and not numbers:
         raise InputError(
             f"{key}: expected {BALANCED}, or a number for each class; got {value!r}{nearest(str(value), [BALANCED])}"
+        )
+
+
+def _check_address(uri: Any) -> None:
+    """Refuse an address with a password: the configuration is written into the run's folder, for a resume to read."""
+    if not isinstance(uri, str) or "://" not in uri:  # `embedded`, `env`
+        return
+    from fiducial.tracking.redaction import has_credentials
+
+    if has_credentials(uri):
+        raise InputError(
+            "tracking.uri: an address with a password or a token ends up in the run's folder and in shell histories. "
+            "Leave it out, for the environment has it: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the "
+            "whole address as MLFLOW_TRACKING_URI with tracking=server"
         )

@@ -18,6 +18,7 @@ from fiducial.errors import InputError
 from fiducial.sweeps import axes
 from fiducial.sweeps.job import Ending, Spec
 from fiducial.sweeps.ledger import Ledger, Standing
+from fiducial.tracking.redaction import redact, redact_text
 
 # What makes no difference to how long a step takes: jobs that differ in nothing else are measured once.
 WITHOUT_COST = ("seed", "epochs", "data.fold", "optimizer.lr", "optimizer.weight_decay", "scheduler", "select")
@@ -52,6 +53,12 @@ class Job:
         """What decides how long a step takes."""
         settings = self.composed.settings()
         return json.dumps({key: value for key, value in settings.items() if not key.startswith(WITHOUT_COST)})
+
+    def content(self) -> dict[str, Any]:
+        """Return what a reader may know of it: no secrets."""
+        names = {"title": redact_text(self.title), "setting": redact_text(self.setting)}
+        values = {key: redact(key, value) for key, value in self.values.items()}
+        return {"number": self.number, **names, "identity": self.identity, "values": values}
 
 
 @dataclass(frozen=True)
@@ -138,9 +145,8 @@ class Plan:
         return {key: ", ".join(self._values(key)) for key in self.keys}
 
     def content(self) -> dict[str, Any]:
-        """Return the plan, to be kept as JSON."""
-        fields = ("number", "title", "setting", "identity", "values")
-        return {"keys": self.keys, "jobs": [{name: getattr(job, name) for name in fields} for job in self.jobs]}
+        """Return the plan, to be kept as JSON, and sent to the tracking server."""
+        return {"keys": self.keys, "jobs": [job.content() for job in self.jobs]}
 
     def finished(self) -> Iterator[tuple[str, str, Path]]:
         """Yield title, setting and folder of every job that is done by now."""

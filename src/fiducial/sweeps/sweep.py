@@ -235,7 +235,8 @@ def _show_left(board: Board) -> None:
 def _refuse_incomplete(board: Board, elsewhere: int) -> None:
     """Raise unless every run is done; `elsewhere` of them were left to another process, and are not."""
     states = Counter(ending.state for ending in board.endings.values())
-    parts = [f"{states[state]} of {counted(len(board.rows), 'run')} {word}" for state, word in ENDED.items() if states[state]]
+    runs = counted(len(board.rows), "run")
+    parts = [f"{states[state]} of {runs} {word}" for state, word in ENDED.items() if states[state]]
     elsewhere += states["elsewhere"]
     parts += [f"being run by another process: {elsewhere}"] if elsewhere else []
     if parts:

@@ -17,7 +17,7 @@ from fiducial.sweeps.job import Ending, Pruning, Spec
 from fiducial.sweeps.search.results import values_of
 from fiducial.sweeps.search.samplers import sampler_name
 from fiducial.sweeps.search.study import MESSAGE, OUT, Question, Trials
-from fiducial.tracking.redaction import redact_text
+from fiducial.tracking.redaction import redact_override, redact_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,7 +118,7 @@ class Search:
             "search": {**self.question.record, "trials": self.question.total},
             "storage": self.question.storage,
             "study": self.question.name,
-            "overrides": [redact_text(line) for line in self._overrides],
+            "overrides": [redact_override(line) for line in self._overrides],
         }
 
     def specs(self) -> Iterator[Spec]:
