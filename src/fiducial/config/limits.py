@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from fiducial.config.defaults import defaults
 from fiducial.config.scalars import settings
 from fiducial.errors import InputError, nearest
+from fiducial.redaction import has_credentials
 
 Range = tuple[float, float | None]
 COUNT: Range = (1, None)
@@ -90,8 +91,6 @@ def _check_address(uri: Any) -> None:
     """Refuse an address with a password: the configuration is written into the run's folder, for a resume to read."""
     if not isinstance(uri, str) or "://" not in uri:  # `embedded`, `env`
         return
-    from fiducial.tracking.redaction import has_credentials
-
     if has_credentials(uri):
         raise InputError(
             "tracking.uri: an address with a password or a token ends up in the run's folder and in shell histories. "

@@ -15,9 +15,9 @@ from fiducial.data.download import write_atomically
 from fiducial.data.module import DataModule
 from fiducial.data.source import fingerprint_of
 from fiducial.data.split_file import as_text
+from fiducial.redaction import redact_text
 from fiducial.runs import folder
 from fiducial.tracking.provenance import Provenance, collect
-from fiducial.tracking.redaction import redact_text
 from fiducial.tracking.run import Run
 
 

@@ -15,10 +15,10 @@ from fiducial.config import Composed, Groups, compose_all
 from fiducial.config.overrides import jobs as combinations
 from fiducial.config.scalars import targets
 from fiducial.errors import InputError
+from fiducial.redaction import redact, redact_text
 from fiducial.sweeps import axes
 from fiducial.sweeps.job import Ending, Spec
 from fiducial.sweeps.ledger import Ledger, Standing
-from fiducial.tracking.redaction import redact, redact_text
 
 # What makes no difference to how long a step takes: jobs that differ in nothing else are measured once.
 WITHOUT_COST = ("seed", "epochs", "data.fold", "optimizer.lr", "optimizer.weight_decay", "scheduler", "select")

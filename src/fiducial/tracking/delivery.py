@@ -15,12 +15,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fiducial.redaction import redact_text
 from fiducial.tracking import journal, store
 from fiducial.tracking.batch import Batch, log_batch
 from fiducial.tracking.journal import Event
 from fiducial.tracking.liveness import FOLDER, LockHeldError, locked
 from fiducial.tracking.receipt import Receipt
-from fiducial.tracking.redaction import redact_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fiducial.tracking.redaction import redact_command, redact_text
+from fiducial.redaction import redact_command, redact_text
 
 PACKAGES = (
     "fiducial",

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fiducial.redaction import redact_text
 from fiducial.tracking import store
 from fiducial.tracking.delivery import Delivery, RunDeletedError
 from fiducial.tracking.journal import History, Journal
 from fiducial.tracking.liveness import FOLDER, LockHeldError, Marker, locked
-from fiducial.tracking.redaction import redact_text
 from fiducial.tracking.tracker import Tracker
 
 DIED = "process died without a word (SIGKILL, out of memory or power loss)"

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from fiducial.errors import InputError
+from fiducial.redaction import redact, redact_text
 from fiducial.tracking.courier import DELIVERED
 from fiducial.tracking.journal import History, Journal, Point, metrics_event
 from fiducial.tracking.liveness import FOLDER, Marker, write_whole
 from fiducial.tracking.messenger import Messenger, summon
-from fiducial.tracking.redaction import redact, redact_text
 from fiducial.tracking.sender import Sender
 from fiducial.tracking.system import PREFIX, Sampler
 from fiducial.tracking.tracker import Tracker

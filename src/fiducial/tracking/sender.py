@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from fiducial.redaction import redact_text
 from fiducial.tracking.delivery import Delivery
 from fiducial.tracking.liveness import LockHeldError
 from fiducial.tracking.reconcile import reconcile
-from fiducial.tracking.redaction import redact_text
 from fiducial.tracking.store import reason
 from fiducial.tracking.tracker import Tracker
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from fiducial.errors import InputError
 from fiducial.garbage import spared
-from fiducial.tracking.redaction import redact_text
+from fiducial.redaction import redact_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

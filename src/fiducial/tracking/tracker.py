@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fiducial.errors import InputError, nearest
-from fiducial.tracking.redaction import redact_text
+from fiducial.redaction import redact_text
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 DATABASE = "mlflow.db"

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from fiducial.config.scalars import targets
+from fiducial.redaction import redact_override, redact_text
 from fiducial.sweeps import axes
 from fiducial.sweeps.job import Ending, Pruning, Spec
 from fiducial.sweeps.search.results import values_of
 from fiducial.sweeps.search.samplers import sampler_name
 from fiducial.sweeps.search.study import MESSAGE, OUT, Question, Trials
-from fiducial.tracking.redaction import redact_override, redact_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

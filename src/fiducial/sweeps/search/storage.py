@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from fiducial.errors import InputError
+from fiducial.redaction import is_secret, redact_text
 from fiducial.tracking.liveness import LockHeldError, locked
-from fiducial.tracking.redaction import is_secret, redact_text
 from fiducial.tracking.store import database, reason, store_lock
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from fiducial.tracking.redaction import is_secret, redact, redact_command, redact_override, redact_text
+from fiducial.redaction import is_secret, redact, redact_command, redact_override, redact_text
 
 
 @pytest.mark.parametrize(
