@@ -18,6 +18,7 @@ from sklearn.metrics import f1_score
 
 from fiducial.cli.command import main, run
 from fiducial.data.phantom_masks import PhantomMasks
+from fiducial.errors import InputError
 
 VOLUMES = {"num_subjects": 15, "images_per_subject": 1, "size": [16, 24, 24], "organs": True}
 TINY = ("hardware=cpu", "hardware.threads=1", "tracking=none", "tracking.system_metrics_seconds=0")
@@ -79,7 +80,18 @@ def test_volumes_from_training_to_prediction(tmp_path: Path) -> None:
 
     sample = source.sample(row_of[found[0]["case"]])
     nibabel.save(nibabel.Nifti1Image(sample.image[0], sample.affine), tmp_path / "new.nii.gz")
-    assert run("predict", [str(out), str(tmp_path / "new.nii.gz"), "--to", str(tmp_path / "table.csv")]) == 0
+    given = ["predict", str(out), str(tmp_path / "new.nii.gz"), "--to"]
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine.nii.gz").touch()
+    for to, message in {
+        "table": "expected a file with an ending, such as",
+        "missing/table.csv": "there is no folder",
+        "taken.csv": "taken is there already: name another table",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            run(given[0], [*given[1:], str(tmp_path / to)])
+    assert not (tmp_path / "table").exists()
+    assert run(given[0], [*given[1:], str(tmp_path / "table.csv")]) == 0
     table = pd.read_csv(tmp_path / "table.csv")
     mask = np.asarray(nibabel.load(table["mask"][0]).dataobj)
     before = nibabel.load(out / "predictions" / f"{found[0]['case'].replace('/', '_')}.nii.gz")

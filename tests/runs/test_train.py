@@ -90,6 +90,16 @@ def test_test_scores_are_those_of_the_selected_weights(train: Train) -> None:
     assert (again / "predictions.csv").read_text() == (out / "predictions.csv").read_text()
 
 
+def test_another_checkpoint_is_reported_as_what_it_is(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    out = train("optimizer=sgd", "optimizer.lr=3", "seed=1", "epochs=5")
+    assert scores(out)["epoch"] < 4
+    capsys.readouterr()
+    assert run("evaluate", [str(out), "--checkpoint", "last"]) == 0
+    (again,) = out.glob("evaluations/*")
+    assert (scores(again)["select"], scores(again)["epoch"]) == ("last", 4)
+    assert "epoch 5 of 5 (the last)" in capsys.readouterr().out
+
+
 def test_patience_ends_training(train: Train, points: Points) -> None:
     out = train("optimizer=sgd", "optimizer.lr=3", "patience=2", "epochs=20", "seed=1")
     losses = curve(points(out), "val/loss")

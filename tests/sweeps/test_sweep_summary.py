@@ -66,6 +66,15 @@ def test_intervals_over_few_subjects_are_said_to_be_too_narrow(tmp_path: Path) -
     assert "too narrow" not in summarise([*runs[9], again]).caption()  # these intervals are over repetitions
 
 
+def test_the_caption_explains_every_kind_of_interval_that_is_there(summary, tmp_path: Path) -> None:
+    of_mean, of_one = "[95 % interval of their mean]", "of a single run: [95 % interval over subjects]"
+    assert of_mean in summary.caption()
+    assert of_one in summary.caption()  # setting b
+    runs = [(f"{name}", name[0], finished(tmp_path, f"again {name}", 0.9, 0.8)) for name in ("a1", "a2", "b1")]
+    assert of_one not in summarise(runs[:2]).caption()
+    assert of_mean not in summarise(runs[2:]).caption()
+
+
 def test_an_interval_of_a_score_does_not_leave_0_to_1(summary) -> None:
     interval = summary.of(summary.settings["c"], "auroc")
     assert interval.high == 1.0

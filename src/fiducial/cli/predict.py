@@ -42,17 +42,21 @@ def run(args: argparse.Namespace) -> int:
     """Predict, write the table, and say where it is; 1 where an image could not be read."""
     if args.layer and not args.explain:
         raise InputError("--layer says what --explain maps: give both")
-    if Path(args.to).exists() and not args.overwrite:
-        raise InputError(f"{args.to} is there already: name another table by --to, or replace it by --overwrite")
-    with spared():
-        from fiducial.runs import folder
-        from fiducial.runs.predict import predict
+    to = Path(args.to).expanduser()
+    _check_place(to, overwrite=args.overwrite)
+    from fiducial.runs import folder
 
     out = folder.find(args.run, Path(args.outputs))
     cfg = folder.config(out)
+    pictures = to.with_suffix("")
+    if args.explain or cfg.data.spec.target in ("mask", "boxes"):
+        _check_free(pictures, overwrite=args.overwrite)
+    with spared():
+        from fiducial.runs.predict import predict
+
     if hardware := [word for word in args.images if word.startswith(HARDWARE)]:
         cfg.hardware = folder.changed(out, hardware).hardware
-    names, to = [Path(word) for word in args.images if not word.startswith(HARDWARE)], Path(args.to)
+    names = [Path(word) for word in args.images if not word.startswith(HARDWARE)]
     if not names:
         raise InputError(f"expected image files, or folders of them, beside {' '.join(hardware)}")
     table = predict(
@@ -60,13 +64,31 @@ def run(args: argparse.Namespace) -> int:
         out,
         names,
         checkpoint=args.checkpoint or cfg.select,
-        masks=to.with_suffix(""),
+        masks=pictures,
         explain=args.explain,
         layer=args.layer,
     )
-    table.to_csv(args.to, index=False)
+    table.to_csv(to, index=False)
     errors = [error for error in table.get("error", ()) if error]
     for error in errors:
         print(f"not predicted: {error}", file=sys.stderr)
     print(f"{counted(len(table) - len(errors), 'prediction')} written to {args.to}")
     return 1 if errors else 0
+
+
+def _check_place(to: Path, *, overwrite: bool) -> None:
+    """Refuse, before anything is read, a place where the table could not be written."""
+    if not to.suffix:
+        raise InputError(f"--to: expected a file with an ending, such as {to}.csv: {to} is for the pictures beside it")
+    if not to.parent.is_dir():
+        raise InputError(f"--to {to}: there is no folder {to.parent}")
+    if to.is_dir():
+        raise InputError(f"--to {to}: expected a file, got a folder")
+    _check_free(to, overwrite=overwrite)
+
+
+def _check_free(place: Path, *, overwrite: bool) -> None:
+    """Refuse to write over what is there, unless that is asked for."""
+    is_taken = any(place.iterdir()) if place.is_dir() else place.exists()
+    if is_taken and not overwrite:
+        raise InputError(f"{place} is there already: name another table by --to, or replace it by --overwrite")

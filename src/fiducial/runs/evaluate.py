@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fiducial.checkpoints import BEST, LAST
 from fiducial.config.construction import component
@@ -43,7 +43,9 @@ def evaluate(
     weights, place = checkpoint_file(out, checkpoint), folder.of_evaluation(out)
     trainer = trainer_for(cfg, place, hardware, logger=None, callbacks=[])
     trainer.test(task, datamodule=data, ckpt_path=weights, verbose=False, weights_only=True)
-    outcome = Outcome.of(cfg, place, task, data, task.loaded_epoch)
+    asked = OmegaConf.merge(cfg, {"select": checkpoint})  # the run may have selected another
+    assert isinstance(asked, DictConfig)
+    outcome = Outcome.of(asked, place, task, data, task.loaded_epoch)
     outcome.save()
     outcome.show()
     if explain:

@@ -89,9 +89,10 @@ class Outcome:
     def show(self) -> None:
         """Print the summary."""
         cfg = self.cfg
+        how = f"best by {cfg.objective}" if cfg.select == "best" else "the last"
         facts = {
             "run": cfg.name,
-            "selected": f"epoch {self.epoch + 1} of {cfg.epochs} ({cfg.select} by {cfg.objective})",
+            "selected": f"epoch {self.epoch + 1} of {cfg.epochs} ({how})",
             "folder": str(self.out),
         }
         show_summary(facts, self.scores, where_next(self.out, predicts=needs_more(cfg) is None))

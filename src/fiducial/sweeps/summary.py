@@ -117,14 +117,15 @@ class Summary:
 
     def caption(self) -> str:
         """Say what the intervals are of."""
-        repeated = any(len(results) > 1 for results in self.settings.values())
-        over = "± standard deviation over repetitions, [95 % interval of their mean]" if repeated else ""
-        single = "[95 % interval over subjects] of a single run" if not repeated else ""
-        subjects = min((results[0].subjects for results in self.settings.values() if len(results) == 1), default=None)
-        few = f"\n{caution(subjects)}" if subjects is not None and subjects < FEW_SUBJECTS else ""
-        return (
-            f"{over}{single}; best {self.objective} first. `fiducial compare` tells whether a difference is real.{few}"
-        )
+        single = [results[0].subjects for results in self.settings.values() if len(results) == 1]
+        parts = []
+        if len(single) < len(self.settings):
+            parts.append("± standard deviation over repetitions, [95 % interval of their mean]")
+        if single:
+            parts.append("of a single run: [95 % interval over subjects]")
+        parts.append(f"best {self.objective} first. `fiducial compare` tells whether a difference is real.")
+        few = f"\n{caution(min(single))}" if single and min(single) < FEW_SUBJECTS else ""
+        return "; ".join(parts) + few
 
     def csv(self) -> str:
         """Return a line a setting and score."""
