@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from fiducial.sweeps.estimate import Estimate
-from fiducial.sweeps.job import Measured
+from fiducial.sweeps import estimate
+from fiducial.sweeps.board import Board
+from fiducial.sweeps.estimate import Estimate, _to_measure
+from fiducial.sweeps.job import Measured, Spec
 from fiducial.sweeps.plan import Plan
+from fiducial.sweeps.sweep import launcher_of
 
 
 @pytest.mark.parametrize("width", [80, 140])
@@ -30,6 +34,43 @@ def test_a_plan_cuts_nothing_at_80_columns(tmp_path: Path, width: int) -> None:
     assert words.count("lr=0.001") == words.count("lr=0.0001") == 2
     assert words.count("widths=[8,16,32,64,128]") == 2
     assert lines[-1] == "12 of 12 runs to do, 2 at once: about 6.2 h"
+
+
+@pytest.mark.parametrize(
+    ("num_slots", "numbers"),
+    [(1, [0, 3]), (2, [0, 3]), (3, [0, 1, 3]), (9, [0, 1, 2, 3, 4, 5])],  # two kinds, of three runs each
+)
+def test_as_many_are_measured_at_once_as_would_run(tmp_path: Path, num_slots: int, numbers: list[int]) -> None:
+    jobs = Plan.of(["model=lenet,plain_cnn", "seed=0,1,2", f"outputs={tmp_path}"], None).jobs
+    assert sorted(job.number for job in _to_measure(jobs, num_slots)) == numbers
+
+
+@pytest.mark.parametrize(("launcher", "num_measured"), [("local", 2), ("submitit_local", 1)])
+def test_the_slower_of_those_that_are_measured_together_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: str, num_measured: int
+) -> None:
+    ran: list[int] = []
+
+    class StandIn:
+        def __init__(self, slots: list[dict[str, str]], *_: object, **__: object) -> None:
+            self.slots = slots
+
+        def run(self, specs: Iterable[Spec], board: Board) -> None:
+            for spec in specs:
+                ran.append(spec.number)
+                board.started(spec)
+                board.ended(Measured(spec.number, "done", steps=9, step_seconds=1.0, epoch_seconds=9.0 + spec.number))
+
+    monkeypatch.setattr(estimate, "Pool", StandIn)
+    monkeypatch.setattr(estimate, "warm_up", lambda *_: None)
+    plan = Plan.of(
+        ["seed=0,1,2", "epochs=1", f"launcher={launcher}", "launcher.at_once=2", f"outputs={tmp_path}"], None
+    )
+    found = Estimate.of(plan, launcher_of(plan))
+    assert len(ran) == num_measured
+    assert found.at_once == 2
+    assert found.measured[plan.jobs[0].cost].epoch_seconds == 8.0 + num_measured
+    assert ("measured on this machine, one run at a time" in found.sentence()) == (launcher != "local")
 
 
 def test_what_another_process_runs_has_a_column(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def _estimate(plan: Plan) -> Estimate:
     from fiducial.sweeps.estimate import Estimate
     from fiducial.sweeps.sweep import launcher_of
 
-    return Estimate.of(plan, launcher_of(plan).slots(len(plan.to_run)))
+    return Estimate.of(plan, launcher_of(plan))
 
 
 def _ask_above(hours: float, plan: Plan) -> None:

@@ -16,8 +16,10 @@ from rich.text import Text
 from fiducial.errors import InputError
 from fiducial.sweeps.board import Board
 from fiducial.sweeps.job import Ending, Measured
+from fiducial.sweeps.launcher import LocalLauncher
 from fiducial.sweeps.plan import Job, Plan
 from fiducial.sweeps.pool import Limits, Pool, warm_up
+from fiducial.sweeps.sweep import Streaming
 from fiducial.wording import counted
 
 
@@ -29,31 +31,39 @@ class Estimate:
         plan: the plan.
         measured: for each kind of run (`Job.cost`) what was measured.
         at_once: runs at once.
+        elsewhere: they are to run on other machines than the one that was measured.
     """
 
     plan: Plan
     measured: Mapping[str, Measured]
     at_once: int
+    elsewhere: bool = False
 
     @classmethod
-    def of(cls, plan: Plan, slots: Sequence[Mapping[str, str]]) -> Estimate:
-        """Measure each kind of run that is to be run.
+    def of(cls, plan: Plan, launcher: Streaming) -> Estimate:
+        """Measure each kind of run that is to be run: on this machine as many at once as would run, for others one.
 
         Raises:
             InputError: one of them cannot even start; saying which and why.
         """
-        kinds = {job.cost: job for job in reversed(plan.to_run)}
-        if not kinds:
-            return cls(plan, {}, len(slots))
+        given, elsewhere = launcher.slots(len(plan.to_run)), not isinstance(launcher, LocalLauncher)
+        slots = [{}] if elsewhere else given
+        jobs = _to_measure(plan.to_run, len(slots))
+        if not jobs:
+            return cls(plan, {}, len(given), elsewhere)
         warm_up(plan.targets())
         specs = {job.number: spec for job, spec in zip(plan.to_run, plan.specs(), strict=True)}
-        board = Board.of({job.number: f"measure {job.title}" for job in kinds.values()}, len(slots))
+        board = Board.of({job.number: f"measure {job.title}" for job in jobs}, len(slots))
         board.with_reasons = False  # they are told at the end
         with tempfile.TemporaryDirectory() as logs:
             pool = Pool(slots, Path(logs), Limits(), work="fiducial.sweeps.probe.measure")
             with board.shown():
-                pool.run((specs[job.number] for job in kinds.values()), board)
-        return cls(plan, {cost: _measured(job, board.endings[job.number]) for cost, job in kinds.items()}, len(slots))
+                pool.run((specs[job.number] for job in jobs), board)
+        measured: dict[str, Measured] = {}
+        for job in jobs:
+            one = _measured(job, board.endings[job.number])
+            measured[job.cost] = max(one, measured.get(job.cost, one), key=lambda one: one.epoch_seconds)
+        return cls(plan, measured, len(given), elsewhere)
 
     def seconds_of(self, job: Job) -> float:
         """Return how long a run would take."""
@@ -80,7 +90,7 @@ class Estimate:
             standing = [job.standing for job in jobs]
             missing = [job for job in jobs if job in self.plan.to_run]
             cells = self._costs(missing[0]) if missing else ("", "", "")
-            counts = [standing.count("done") + standing.count("pruned"), len(missing)]
+            counts = [standing.count("done"), len(missing)]
             if elsewhere:
                 counts.insert(1, standing.count("running"))
             table.add_row(Text(setting), *(str(count or "") for count in counts), *cells)
@@ -94,12 +104,20 @@ class Estimate:
         runs = counted(len(jobs), "run")
         if not to_run:
             return f"{runs}{repeated}, all done or running"
-        return f"{len(to_run)} of {runs} to do{repeated}, {self.at_once} at once: {_span(self.seconds)}"
+        where = "; measured on this machine, one run at a time" if self.elsewhere else ""
+        return f"{len(to_run)} of {runs} to do{repeated}, {self.at_once} at once: {_span(self.seconds)}{where}"
 
     def _costs(self, job: Job) -> tuple[str, str, str]:
         measured = self.measured[job.cost]
         steps = measured.steps * job.composed.cfg.epochs
         return f"{measured.step_seconds:.3g}", f"{steps:,}", _span(self.seconds_of(job)).replace("about", "≈")
+
+
+def _to_measure(jobs: Sequence[Job], num_slots: int) -> list[Job]:
+    """Return a job of each kind, and others of theirs as long as there are slots: alone, each would be faster."""
+    kinds = {job.cost: job for job in reversed(jobs)}
+    others = [job for job in jobs if kinds[job.cost] is not job]
+    return [*kinds.values(), *others[: max(0, num_slots - len(kinds))]]
 
 
 def _measured(job: Job, ending: Ending) -> Measured:
