@@ -83,7 +83,9 @@ def test_volumes_from_training_to_prediction(tmp_path: Path) -> None:
     given = ["predict", str(out), str(tmp_path / "new.nii.gz"), "--to"]
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine.nii.gz").touch()
+    (tmp_path / "plain").touch()
     for to, message in {
+        "plain.csv": "plain would be the folder for the pictures beside the table, and is a file",
         "table": "expected a file with an ending, such as",
         "missing/table.csv": "there is no folder",
         "taken.csv": "taken is there already: name another table",
@@ -91,6 +93,8 @@ def test_volumes_from_training_to_prediction(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             run(given[0], [*given[1:], str(tmp_path / to)])
     assert not (tmp_path / "table").exists()
+    with pytest.raises(InputError, match="among the images"):
+        run("predict", [str(out), str(tmp_path / "taken"), "--to", str(tmp_path / "taken.csv"), "--overwrite"])
     assert run(given[0], [*given[1:], str(tmp_path / "table.csv")]) == 0
     table = pd.read_csv(tmp_path / "table.csv")
     mask = np.asarray(nibabel.load(table["mask"][0]).dataobj)

@@ -45,6 +45,11 @@ def test_as_many_are_measured_at_once_as_would_run(tmp_path: Path, num_slots: in
     assert sorted(job.number for job in _to_measure(jobs, num_slots)) == numbers
 
 
+def test_the_last_kinds_are_not_measured_alone(tmp_path: Path) -> None:
+    jobs = Plan.of(["model=lenet,plain_cnn,resnet18", "seed=0,1", f"outputs={tmp_path}"], None).jobs
+    assert [len(_to_measure(jobs, num_slots)) for num_slots in (1, 2, 3, 4)] == [3, 4, 3, 4]
+
+
 @pytest.mark.parametrize(("launcher", "num_measured"), [("local", 2), ("submitit_local", 1)])
 def test_the_slower_of_those_that_are_measured_together_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: str, num_measured: int

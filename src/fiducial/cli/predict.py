@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from fiducial.errors import InputError
@@ -48,17 +49,17 @@ def run(args: argparse.Namespace) -> int:
 
     out = folder.find(args.run, Path(args.outputs))
     cfg = folder.config(out)
-    pictures = to.with_suffix("")
-    if args.explain or cfg.data.spec.target in ("mask", "boxes"):
-        _check_free(pictures, overwrite=args.overwrite)
-    with spared():
-        from fiducial.runs.predict import predict
-
     if hardware := [word for word in args.images if word.startswith(HARDWARE)]:
         cfg.hardware = folder.changed(out, hardware).hardware
     names = [Path(word) for word in args.images if not word.startswith(HARDWARE)]
     if not names:
         raise InputError(f"expected image files, or folders of them, beside {' '.join(hardware)}")
+    pictures = to.with_suffix("")
+    if args.explain or cfg.data.spec.target in ("mask", "boxes"):
+        _check_pictures(pictures, names, overwrite=args.overwrite)
+    with spared():
+        from fiducial.runs.predict import predict
+
     table = predict(
         cfg,
         out,
@@ -85,6 +86,15 @@ def _check_place(to: Path, *, overwrite: bool) -> None:
     if to.is_dir():
         raise InputError(f"--to {to}: expected a file, got a folder")
     _check_free(to, overwrite=overwrite)
+
+
+def _check_pictures(place: Path, images: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse a folder for pictures that is a file, has some already, or has the images that are to be read."""
+    if place.is_file():
+        raise InputError(f"--to: {place} would be the folder for the pictures beside the table, and is a file")
+    if any(place.resolve() in (image.resolve(), *image.resolve().parents) for image in images):
+        raise InputError(f"--to: the pictures would go into {place}, among the images; name another table by --to")
+    _check_free(place, overwrite=overwrite)
 
 
 def _check_free(place: Path, *, overwrite: bool) -> None:

@@ -114,10 +114,10 @@ class Estimate:
 
 
 def _to_measure(jobs: Sequence[Job], num_slots: int) -> list[Job]:
-    """Return a job of each kind, and others of theirs as long as there are slots: alone, each would be faster."""
+    """Return a job of each kind, and others of theirs in slots that would stay empty: alone, each would be faster."""
     kinds = {job.cost: job for job in reversed(jobs)}
     others = [job for job in jobs if kinds[job.cost] is not job]
-    return [*kinds.values(), *others[: max(0, num_slots - len(kinds))]]
+    return [*kinds.values(), *others[: -len(kinds) % num_slots]]
 
 
 def _measured(job: Job, ending: Ending) -> Measured:
