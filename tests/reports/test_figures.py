@@ -50,6 +50,18 @@ def test_curves_name_the_areas_that_scikit_learn_gives(target: str) -> None:
         assert f"{average_precision_score(flags[:, number], probabilities[:, number]):.3f}" in shown
 
 
+def test_every_one_of_many_classes_has_its_curve() -> None:
+    generator, num_classes = np.random.default_rng(0), 20
+    label, probabilities = np.arange(200) % num_classes, generator.dirichlet(np.ones(num_classes), 200)
+    subjects, names = np.arange(200), [f"class {number:02d}" for number in range(num_classes)]
+    intervals = bootstrap(probabilities, label, subjects, "multiclass", num_resamples=10)
+    figure = figures.roc_and_precision_recall(
+        probabilities, label, subjects, "multiclass", names, intervals=intervals, num_resamples=10
+    )
+    assert all(name in texts(figure) for name in names)
+    assert len(figure.axes[0].lines) == num_classes + 1  # chance
+
+
 def test_confusion_matrix_shows_counts_and_row_percentages() -> None:
     _, label = cases("multiclass")
     predicted = np.roll(label, 3)

@@ -96,6 +96,10 @@ def test_pictures_from_training_to_prediction(tmp_path: Path) -> None:
     (place,) = (out / "evaluations").iterdir()
     assert (place / "detections.json").read_text() == (out / "detections.json").read_text()
 
+    assert run("evaluate", [str(out), "task.threshold=0.9"]) == 0
+    newest = max((out / "evaluations").iterdir(), key=lambda path: path.name)
+    assert read(newest / "scores.json")["threshold"] == pytest.approx(0.9)
+
     files = [str(tmp_path / entry["case"]) for entry in content["cases"][:2]]
     assert run("predict", [str(out), *files, "--to", str(tmp_path / "new.csv")]) == 0
     new = read(tmp_path / "new" / "detections.json")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-EPOCHS = 40
+EPOCHS = 20
 SMALL = [
     "hardware=cpu", "hardware.threads=1", "data.source.num_subjects=40", "data.source.size=[16,16]", "name=run",
     "data.source.images_per_subject=1", "data.batch_size=10", "model.widths=[4]", "model.dense=[8]",

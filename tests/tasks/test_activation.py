@@ -47,6 +47,25 @@ def test_the_map_is_the_gradients_mean_times_the_activations(dims: int, output: 
     torch.testing.assert_close(found, expected / expected.max())
 
 
+def test_against_a_single_output_is_for_the_other_of_two_classes() -> None:
+    """One logit z is two of -z and z."""
+    torch.manual_seed(2)
+    both, single = Small().eval(), Small().eval()
+    single.load_state_dict(both.state_dict())
+    single.out = nn.Linear(4, 1)
+    with torch.no_grad():
+        both.out.weight.copy_(torch.cat([-single.out.weight, single.out.weight]))
+        both.out.bias.copy_(torch.cat([-single.out.bias, single.out.bias]))
+    image = torch.randn(1, 1, 8, 8)
+    logit = single(image)
+    maps = [Activation(both, image)(image, output) for output in (0, 1)]
+    assert not torch.equal(*maps)
+    mapped = Activation(single, image)
+    torch.testing.assert_close(mapped(image, 0, against=True), maps[0])
+    torch.testing.assert_close(mapped(image, 0), maps[1])
+    torch.testing.assert_close(single(image), logit)  # it is as it was
+
+
 def test_layers_that_can_be_mapped() -> None:
     network, image = Small(), torch.zeros(1, 1, 8, 8)
     assert map_layers(network, image) == ["first", "second"]

@@ -61,6 +61,27 @@ def test_the_mean_over_cases_decides() -> None:
     assert best_corrections([harmed, helped, helped], 2) == ("fill_holes",)
 
 
+def test_what_is_chosen_is_what_is_applied() -> None:
+    """A part outside the region counts as the test has it, and a hole that another class fills is no hole."""
+    truth = np.zeros((12, 12), np.uint8)
+    truth[1:4, 1:4] = 1
+    predicted = truth.copy()
+    predicted[0, 11] = 1  # a speck inside
+    predicted[6:12, :] = 1  # the largest part is outside the region
+    inside = np.zeros((12, 12), bool)
+    inside[:6] = True
+    choice = Choice(2)
+    choice.add(predicted, truth, inside)
+    assert choice.best() == ("none",)
+
+    core = np.where(filled(RING) & ~RING, 2, RING).astype(np.uint8)
+    holed = core.copy()
+    holed[3, 3] = 0  # a hole of the ring beside the core, which filling closes
+    choice = Choice(3)
+    choice.add(holed, core)
+    assert choice.best() == ("fill_holes", "none")
+
+
 def test_validation_chooses_what_helps() -> None:
     whole = filled(RING)
     speckled = whole.copy()

@@ -69,7 +69,7 @@ class Explainer:
         probabilities = class_probabilities(logits, self.head, self.cfg.data.spec.target)[0]
         number = int(probabilities.argmax()) if called is None else called
         single = logits.shape[1] == 1  # its one output speaks for the second of two classes
-        values = self.activation(batch, 0 if single else number)
+        values = self.activation(batch, 0 if single else number, against=single and number == 0)
         return number, float(probabilities[number]), values.cpu().numpy()
 
 

@@ -96,7 +96,7 @@ class Summary:
         """Return a score of a setting: over its repetitions, or a single run's own interval over subjects."""
         if len(results) == 1 and score in results[0].scores:
             return results[0].scores[score]
-        return _interval([r.scores[score].value if score in r.scores else math.nan for r in results])
+        return _interval(score, [r.scores[score].value if score in r.scores else math.nan for r in results])
 
     def deviation(self, results: Sequence[Result], score: str) -> float:
         """Return the standard deviation of a score over repetitions; NaN for a single run."""
@@ -134,7 +134,7 @@ class Summary:
         writer.writerow(["setting", "runs", "score", "mean", "deviation", "low", "high"])
         for setting, results in self.settings.items():
             objectives = [result.objective[1] for result in results]
-            spread = _interval(objectives)
+            spread = _interval(self.objective, objectives)
             rows = [(self.objective, spread, _deviation(objectives))]
             rows += [(f"test/{n}", self.of(results, n), self.deviation(results, n)) for n in self.columns()]
             for name, interval, deviation in rows:
@@ -159,17 +159,18 @@ def points(summary: Summary, score: str) -> Mapping[str, tuple[list[float], Inte
     for setting, results in summary.settings.items():
         if score == summary.objective:
             values = [result.objective[1] for result in results]
-            drawn[setting] = values, _interval(values)
+            drawn[setting] = values, _interval(score, values)
         else:
             values = [result.scores[score].value for result in results if score in result.scores]
             drawn[setting] = values, summary.of(results, score)
     return drawn
 
 
-def _interval(values: Sequence[float]) -> Interval:
-    """Return the mean with its interval, which stays within 0 and 1 where all values do."""
-    within = all(0 <= value <= 1 for value in values)
-    return mean_interval(values, limits=(0.0, 1.0) if within else (-math.inf, math.inf))
+def _interval(score: str, values: Sequence[float]) -> Interval:
+    """Return the mean with its interval, which stays within 0 and 1 where all values do; losses have no end above."""
+    low = 0.0 if all(value >= 0 for value in values) else -math.inf
+    high = 1.0 if low == 0 and all(value <= 1 for value in values) and not lower_is_better(score) else math.inf
+    return mean_interval(values, limits=(low, high))
 
 
 def _mean(results: Sequence[Result]) -> float:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
 import torch
 from monai.visualize.class_activation_maps import GradCAM
 from torch import nn
@@ -36,12 +40,18 @@ class Activation:
         if layer is not None and layer not in layers:
             raise InputError(f"--layer {layer}: there is none{nearest(layer, layers)} (layers: {', '.join(layers)})")
         self.layer = layer or layers[-1]
-        self._map = GradCAM(network, self.layer, postprocessing=_as_it_is)
+        self._network, self._map = network, GradCAM(network, self.layer, postprocessing=_as_it_is)
 
-    def __call__(self, image: Float[Tensor, "1 channels *spatial"], output: int) -> Float[Tensor, " *spatial"]:
-        """Return how much each pixel speaks for an output of the network, 0 or more, the most being 1 if any does."""
+    def __call__(
+        self, image: Float[Tensor, "1 channels *spatial"], output: int, *, against: bool = False
+    ) -> Float[Tensor, " *spatial"]:
+        """Return how much each pixel speaks for an output of the network, or against it.
+
+        From 0; the most is 1 if any does.
+        """
         watched = image.detach().clone().requires_grad_()  # so that gradients reach the first layer as any other
-        found: Tensor = self._map(watched, class_idx=output)[0, 0].detach()
+        with _negated(self._network) if against else nullcontext():
+            found: Tensor = self._map(watched, class_idx=output)[0, 0].detach()
         return found / found.max() if float(found.max()) > 0 else found
 
 
@@ -65,6 +75,20 @@ def map_layers(network: nn.Module, image: Float[Tensor, "1 channels *spatial"]) 
             handle.remove()
     names = [name for name, _ in seen]
     return [name for name, is_map in seen if is_map and names.count(name) == 1]
+
+
+@contextmanager
+def _negated(network: nn.Module) -> Iterator[None]:
+    """Have a network give its logits with the other sign."""
+
+    def negate(_: nn.Module, __: object, output: Any) -> Any:
+        return (-output[0], *output[1:]) if isinstance(output, tuple) else -output
+
+    handle = network.register_forward_hook(negate)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _as_it_is(values: Tensor) -> Tensor:

@@ -67,6 +67,12 @@ class Detection(Task):
         # Beside the weights, so that a checkpoint has the threshold that its validation chose.
         self.register_buffer("operating", torch.tensor(0.5 if threshold == "choose" else float(threshold)))
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave the threshold at what was asked for, if it is a number."""
+        super().on_load_checkpoint(checkpoint)
+        if self.threshold != "choose":
+            checkpoint["state_dict"]["operating"] = torch.tensor(float(self.threshold))
+
     # -- steps --------------------------------------------------------------------------------------------
 
     def step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

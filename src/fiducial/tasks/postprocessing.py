@@ -106,12 +106,21 @@ class Choice:
     def __init__(self, num_classes: int) -> None:
         self._dice = [{name: list[float]() for name in CORRECTIONS} for _ in range(1, num_classes)]
 
-    def add(self, predicted: Mask, truth: Mask) -> None:
-        """Take another case; one with neither prediction nor truth of a class says nothing about it."""
+    def add(self, predicted: Mask, truth: Mask, inside: Flags | None = None) -> None:
+        """Take another case; one with neither prediction nor truth of a class says nothing about it.
+
+        Args:
+            predicted: the whole mask, as it is corrected in the test: a part outside the region can be the largest.
+            truth: of the case.
+            inside: the region that is scored; None for all of it.
+        """
+        scored = np.ones(truth.shape, bool) if inside is None else inside
         for number, found in enumerate(self._dice, start=1):
-            called, true = predicted == number, truth == number
-            for name, correct in CORRECTIONS.items():
-                after = correct(called)
+            true = (truth == number) & scored
+            for name in CORRECTIONS:
+                corrections = ["none"] * len(self._dice)
+                corrections[number - 1] = name
+                after = (corrected(predicted, corrections) == number) & scored
                 total = np.count_nonzero(after) + np.count_nonzero(true)
                 if total:
                     found[name].append(2 * np.count_nonzero(after & true) / total)

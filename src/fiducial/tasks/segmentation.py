@@ -216,7 +216,7 @@ class Segmentation(Task):
         if "choose" in self.corrections:
             choice = Choice(self.num_classes)
             for probabilities, truth, inside in self._validated():
-                choice.add(mask_of(probabilities, self.chosen_threshold) * inside, truth * inside)
+                choice.add(mask_of(probabilities, self.chosen_threshold), truth, inside)
             self.corrections = choice.best()
 
     def _validated(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]]:

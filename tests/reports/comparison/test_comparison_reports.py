@@ -152,7 +152,7 @@ def test_terminal_names_how_many_settings_it_hides(comparison: Comparison, monke
     console = Console(record=True, width=140, file=io.StringIO())
     terminal.show(comparison, console)
     text = console.export_text()
-    assert "2 more settings" in text
+    assert f"2 more settings, worse by {comparison.objective} or without it" in text
     assert "model=c" not in text
 
 

@@ -132,6 +132,40 @@ def test_scores_by_case_with_undefined_ones(write: Write, case_scores: Any, outp
     assert sum("undefined for up to 1 case in" in note for note in found.notes) == 2
 
 
+def test_of_a_signed_error_the_size_is_compared(write: Write, case_scores: Any, outputs: Path) -> None:
+    """Too small by half is no better than about right."""
+    spread = np.random.default_rng(0)
+    right, small = spread.normal(0, 0.05, 40), spread.uniform(-0.8, -0.5, 40)
+    runs = (
+        case_scores(write("right", objective=0.9), volume_error=right),
+        case_scores(write("small", objective=0.8), volume_error=small),
+    )
+    found = ask(outputs, *runs, metrics=["volume_error"])
+    test = found.others[0].tests["volume_error"]
+    assert test.verdict == "worse"
+    assert test.difference == pytest.approx(np.abs(small).mean() - np.abs(right).mean())
+
+
+def test_an_area_under_the_curve_of_each_case_is_tested_as_other_scores_by_case_are(
+    write: Write, case_scores: Any, outputs: Path
+) -> None:
+    areas = [np.random.default_rng(seed).uniform(0.7, 1.0, 40) for seed in (0, 1)]
+    runs = [case_scores(write(name), auroc=area) for name, area in zip("ab", areas, strict=True)]
+    test = ask(outputs, *runs, metrics=["auroc"]).others[0].tests["auroc"]
+    assert test.name == "paired bootstrap"
+    assert test.second is not None
+    assert test.second[0] == "Wilcoxon"
+
+
+def test_of_equal_answers_nothing_is_foretold(write: Write, predictions: Any, outputs: Path) -> None:
+    runs = [predictions(write(name), noisy(0, 1.5), LABELS) for name in "ab"]
+    tests = ask(outputs, *runs, metrics=["auroc", "accuracy"]).others[0].tests
+    assert [(test.difference, test.verdict, test.cases_needed) for test in tests.values()] == [
+        (0, "cannot tell", None),
+        (0, "cannot tell", None),
+    ]
+
+
 def test_the_metric_of_the_objective_is_compared_unless_others_are_asked_for(
     write: Write, case_scores: Any, outputs: Path
 ) -> None:

@@ -45,7 +45,8 @@ def show(comparison: Comparison, console: Console | None = None) -> None:
         console.print(_tests(comparison, metrics))
     hidden = len(comparison.others) - MOST_ROWS
     if hidden > 0:
-        console.print(f"{hidden:,} more settings, of lower {comparison.objective}: --html or --csv FILE has them all")
+        which = f"worse by {comparison.objective} or without it"
+        console.print(f"{hidden:,} more settings, {which}: --html or --csv FILE has them all")
     console.print(escape(explanation(comparison)), style="dim", soft_wrap=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -74,7 +75,7 @@ def _draw(curves: Sequence[_Curve], intervals: Mapping[str, Interval], num_cases
     room = Room(left=0.7, right=0.2, top=0.4, bottom=0.55)
     figure, grid = panels([4.1], [4.1, 4.1], room, below=0.22 * len(curves) + 0.4)
     roc, precision_recall = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
-    for curve, (colour, line) in zip(curves, LINES, strict=False):
+    for curve, (colour, line) in zip(curves, cycle(LINES), strict=False):
         if 0 < curve.truth.sum() < num_cases:
             _roc(roc, curve, colour, line)
             _precision_recall(precision_recall, curve, colour, line)
@@ -115,7 +116,7 @@ def _frame(axes: Axes, x: str, y: str, title: str) -> None:
 
 def _legend(figure: Figure, curves: Sequence[_Curve], num_cases: int) -> None:
     handles, texts = [], []
-    for curve, (colour, line) in zip(curves, LINES, strict=False):
+    for curve, (colour, line) in zip(curves, cycle(LINES), strict=False):
         handles.append(Line2D([], [], color=colour, linestyle=line))
         num = int(curve.truth.sum())
         areas = (

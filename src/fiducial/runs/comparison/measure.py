@@ -83,9 +83,12 @@ class Contrast:
         return self.effect.p if self.exact is None else self.exact
 
 
+SIGNED = ("volume_error",)  # too little is as bad as too much
+
+
 def falls(metric: str) -> bool:
-    """Tell whether a metric is better the lower; that of one class (`hd95/tumour`) as the metric itself."""
-    return lower_is_better(metric.partition("/")[0])
+    """Tell whether a metric is better the lower; of one with a sign, its size."""
+    return lower_is_better(metric)
 
 
 def choose_metrics(asked: Sequence[str], table: Table, objective: str) -> tuple[str, ...]:
@@ -155,7 +158,7 @@ def _test(
 ) -> tuple[str, float | None, tuple[str, float] | None]:
     """Return the name of the test that decides, its p if it is an exact one, and a second opinion."""
     clustered = ", clustered" if len(np.unique(subjects)) < len(subjects) else ""
-    if metric == "auroc":
+    if metric == "auroc" and ours.values is None:  # with values, it is a mean of each case's own
         return f"DeLong{clustered}", None, None
     if ours.values is None or theirs.values is None:
         return "paired bootstrap", None, None
@@ -189,6 +192,8 @@ def _of_columns(name: str, tables: Sequence[Table], subjects: Integers) -> Sampl
             known = ", ".join(table.scores) or "none: it has predictions of classes"
             raise InputError(f"--metric {name}: a run has no such column (it has {known})")
     values = np.stack([table.scores[name] for table in tables])
+    if name.partition("/")[0] in SIGNED:
+        values = np.abs(values)
     remake = partial(paired.resampled_mean, subjects=subjects)
     return Sample([remake(row) for row in values], False, values, remake)
 
