@@ -172,3 +172,12 @@ def test_an_image_that_cannot_be_written_to_is_taken_and_left(recwarn: pytest.Wa
     np.testing.assert_allclose(after.image[0], np.arange(12).reshape(3, 4) / 11, atol=1e-6)
     assert not recwarn.list
     assert image[0, 2, 3] == 11
+
+
+def test_bytes_that_spacing_made_numbers_of_are_in_unit_range() -> None:
+    """As bytes are that stay bytes: a network sees 0 to 1 either way."""
+    volume = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 8), dtype=np.uint8)
+    given = Sample(volume, None, None, np.diag([1.0, 1, 1, 1]))
+    same = Preparation(spacing=(1.0, 1.0, 1.0))(given)
+    np.testing.assert_allclose(same.image, volume / 255, atol=1e-5)
+    assert Preparation()(given).image.dtype == np.uint8

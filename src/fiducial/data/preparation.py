@@ -26,7 +26,7 @@ from fiducial.errors import InputError, nearest
 
 Intensity = Literal["zscore", "percentiles", "histogram", "minmax"]
 INTENSITIES = get_args(Intensity)
-VERSION = 1  # goes up whenever the same case and options give other values
+VERSION = 2  # goes up whenever the same case and options give other values
 
 
 class Preparation:
@@ -90,6 +90,8 @@ class Preparation:
             image, mask, region = self._cropped(image, mask, region, self.crop_above)
         if self.intensity is not None:
             image = self._scaled(image)
+        elif sample.image.dtype == np.uint8 and image.is_floating_point():  # by spacing; other uint8 is divided later
+            image = _as_meta(image / 255)
         return Sample(
             image=_array(image),
             mask=None if mask is None else _array(mask)[0].round().astype(np.uint8),

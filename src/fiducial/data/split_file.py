@@ -28,9 +28,10 @@ def from_file(cases: Cases, path: Path) -> Cases:
 
     key, split_of = _read(path)
     column = getattr(cases, key).tolist()
-    if unknown := [name for name in split_of if name not in set(column)]:
+    known = set(column)
+    if unknown := [name for name in split_of if name not in known]:
         raise InputError(
-            f"data.splits={path}: the data have no {key} {some(unknown)}{nearest(unknown[0], sorted(set(column)))}"
+            f"data.splits={path}: the data have no {key} {some(unknown)}{nearest(unknown[0], sorted(known))}"
         )
     if missing := [name for name in dict.fromkeys(column) if name not in split_of]:
         raise InputError(f"data.splits={path}: no split for {key} {some(missing)}")

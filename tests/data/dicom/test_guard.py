@@ -11,7 +11,7 @@ from dicom_files import made_up, write
 from PIL import Image
 
 from fiducial.config import compose
-from fiducial.data.dicom.guard import held, told_by
+from fiducial.data.dicom.guard import held, is_dicom, told_by
 from fiducial.errors import InputError
 
 IMAGE = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -158,3 +158,23 @@ def test_placeholders_name_nobody(tmp_path: Path) -> None:
     file = raw(tmp_path, "x.dcm", PatientID="", PatientName="Anonymous^Patient", StudyDate="")
     assert set(told_by(file).values()) == {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"}
     assert held(told_by(file), ["/data/anonymous/1.dcm"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("x", True),
+        ("x.IMA", True),
+        ("x.dicom", True),
+        ("x.7", True),
+        ("x.dcm", True),
+        ("x.png", False),
+        ("x.nii", False),
+    ],
+)
+def test_whatever_is_read_as_dicom_is_looked_into(tmp_path: Path, name: str, expected: bool) -> None:
+    """A kind of image that has its own ending is read as that."""
+    (tmp_path / name).write_bytes(bytes(128) + b"DICM")
+    assert is_dicom(tmp_path / name) is expected
+    (tmp_path / name).write_bytes(bytes(132))
+    assert is_dicom(tmp_path / name) is (name == "x.dcm")

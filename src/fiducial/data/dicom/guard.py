@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fiducial.data.formats import SUFFIXES
 from fiducial.errors import InputError
 
 if TYPE_CHECKING:
@@ -114,9 +115,10 @@ def _forms(value: str, attribute: str) -> dict[str, str]:
 
 def is_dicom(file: Path) -> bool:
     """Tell whether a file is DICOM, by its name or its mark."""
-    if file.suffix.lower() == ".dcm":
+    name = file.name.lower()
+    if name.endswith(".dcm"):
         return file.is_file()
-    if file.suffix[1:].isalpha() or not file.is_file():
+    if name.endswith(SUFFIXES) or not file.is_file():  # read as another kind of image
         return False
     with file.open("rb") as opened:
         return opened.read(132)[128:] == b"DICM"

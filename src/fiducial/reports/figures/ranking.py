@@ -84,7 +84,7 @@ def _draw(curves: Sequence[_Curve], intervals: Mapping[str, Interval], num_cases
     mean = "" if len(curves) == 1 else "mean "
     _frame(roc, "1 - specificity", "sensitivity (recall)", f"ROC: {mean}AUC {with_bounds(intervals['auroc'])}")
     area = with_bounds(intervals["average_precision"])
-    _frame(precision_recall, "recall", "precision", f"Precision-recall: {mean}AP {area}")
+    _frame(precision_recall, "recall", "precision", f"PR: {mean}AP {area}")
     _legend(figure, curves, num_cases)
     return figure
 
