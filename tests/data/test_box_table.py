@@ -69,6 +69,13 @@ def test_one_table_with_a_line_a_box(pictures: Path) -> None:
     assert len(source.truth(1)) == 0
 
 
+def test_a_line_without_its_subject_is_refused(pictures: Path) -> None:
+    lines = ["path,subject,x_min,y_min,x_max,y_max", "0.png,one,1,2,3,4", "1.png,,,,,"]
+    (pictures / "one.csv").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"line 3: the subject is missing; give one to every line, or to none"):
+        _ = BoxTable(path=pictures / "one.csv").cases
+
+
 def test_resized_pictures_have_resized_boxes(pictures: Path) -> None:
     source = table(pictures, "1.png,4,3,12,15,a", size=[60, 40])
     np.testing.assert_allclose(source.seen(1).corners, [[6, 4, 30, 12]])

@@ -332,6 +332,11 @@ class TestMaskTable:
         with pytest.raises(InputError, match="split must be train, val, test; got 'training'"):
             _ = MaskTable(path=self.write(tmp_path, rows), classes=["background", "a", "b"]).cases
 
+    def test_a_line_without_its_subject_is_refused(self, tmp_path: Path) -> None:
+        rows = [{**row, "subject": "one" if number else ""} for number, row in enumerate(self.rows(tmp_path))]
+        with pytest.raises(InputError, match="the subject is missing; give one to every line, or to none"):
+            _ = MaskTable(path=self.write(tmp_path, rows), classes=["background", "a", "b"]).cases
+
     @pytest.mark.parametrize("suffix", [".png", ".tif"])
     def test_masks_of_black_and_white(self, tmp_path: Path, suffix: str) -> None:
         truth = np.random.default_rng(0).integers(0, 2, (5, 6, 7)).astype(bool)

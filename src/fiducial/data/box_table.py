@@ -134,6 +134,7 @@ class BoxTable(FileSource, BoxedSource):
         """The table of cases."""
         import numpy as np
 
+        self.table.refuse_partly_without_subjects()
         names, rows = list(self._lines), list(self._lines.values())
         subject = np.array([row.get("subject") or name for name, row in self._lines.items()])
         label = np.array([int(bool(self.lines.of_case.get(name))) for name in names], np.int64)

@@ -110,6 +110,7 @@ class MaskTable(VolumeFiles):
     def listed(self) -> list[Entry]:
         """Return the files of every line."""
         self.table.refuse_repeated()
+        self.table.refuse_partly_without_subjects()
         return [self._entry(row) for row in self.table.rows]
 
     def _entry(self, row: dict[str, str]) -> Entry:

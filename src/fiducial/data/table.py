@@ -183,6 +183,16 @@ class Table(FileSource):
             more = f" and {len(repeated) - SHOWN} more" if len(repeated) > SHOWN else ""
             raise InputError(f"{self.path}: expected one line a case; several have {', '.join(repeated[:SHOWN])}{more}")
 
+    def refuse_partly_without_subjects(self) -> None:
+        """Refuse lines without a subject among others that have one: each would become a subject of its own.
+
+        Raises:
+            InputError: with the lines of the first few.
+        """
+        blank = [line for line, row in self._lines if row.get("subject") == ""]
+        if 0 < len(blank) < len(self._lines):
+            raise self._at(blank[:SHOWN], "the subject is missing; give one to every line, or to none")
+
     @cached_property
     def parts(self) -> list[tuple[Path | None, ...]]:
         """The files of each case: one, or one a channel with None where it is missing."""
