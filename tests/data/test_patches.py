@@ -16,6 +16,7 @@ from fiducial.data.module import DataModule
 from fiducial.data.nnunet_raw import NnunetRaw
 from fiducial.data.patches import PatchDataset, Patches, WholeDataset
 from fiducial.data.phantom_masks import PhantomMasks
+from fiducial.data.preparation import Preparation
 from fiducial.data.prepared import PreparedCases
 from fiducial.data.sample import Sample
 from fiducial.data.sampler import Portion
@@ -201,8 +202,19 @@ def test_only_flips_across_the_patient_exchange_sides() -> None:
     assert sides_of([1, 2], axes="RAS", dims=3, classes=classes) is None
     assert sides_of([0], axes="RAS", dims=3, classes=classes) == Sides(0, (0, 2, 1))
     assert sides_of([-1], axes="SPL", dims=3, classes=["background", "left"][:1]) == Sides(2, (0,))
+    assert sides_of([-1], axes=None, dims=3, classes=["background", "liver"]) == Sides(2, (0, 1))
+    assert sides_of([], axes=None, dims=3, classes=classes) is None
+    with pytest.raises(InputError, match=r"has a side, and which axis leads .* Give data.prepare.orientation"):
+        sides_of([0], axes=None, dims=3, classes=classes)
     with pytest.raises(InputError, match="0 to 1; got 2"):
         sides_of([2], axes=None, dims=2, classes=classes)
+
+
+@pytest.mark.parametrize(("size", "axes"), [([32, 32], None), ([16, 16, 16], "RAS")])
+def test_pictures_are_not_brought_into_an_orientation(size: list[int], axes: str | None) -> None:
+    source = PhantomMasks(num_subjects=6, size=size, organs=True)
+    data = DataModule(source, prepare=Preparation(), patches=Patches(size=[8] * len(size)))
+    assert data.axes == axes
 
 
 def test_a_mirrored_patient_has_the_left_organ_on_the_left() -> None:

@@ -333,7 +333,7 @@ class DataModule(pl.LightningDataModule):
     @property
     def axes(self) -> str | None:
         """Where each spatial axis of prepared volumes leads, such as RAS; None for pictures."""
-        return self.prepare.orientation if self.prepare else None
+        return self.prepare.orientation if self.prepare and self.spec.spatial_dims == 3 else None
 
     @property
     def _sides(self) -> Sides | None:

@@ -22,10 +22,16 @@ def sides_of(flips: Sequence[int], *, axes: str | None, dims: int, classes: Sequ
         classes: their names.
 
     Raises:
-        InputError: there is no such axis, or a class has no partner on the other side.
+        InputError: there is no such axis, a class has no partner on the other side, or classes have sides and nobody
+            knows where the axes of a volume lead.
     """
     if wrong := [flip for flip in flips if not -dims <= flip < dims]:
         raise InputError(f"images have {dims} axes to mirror, 0 to {dims - 1}; got {wrong[0]}")
+    if flips and dims == 3 and axes is None and (sided := [name for name in classes if _WORD.search(name.lower())]):
+        raise InputError(
+            f"volumes cannot be mirrored: class {sided[0]!r} has a side, and which axis leads from side to side is not "
+            "known. Give data.prepare.orientation, such as RAS, or leave out the flips"
+        )
     across = next((number for number, letter in enumerate(axes or "") if letter in "LR"), dims - 1)
     mirrored = any(flip % dims == across for flip in flips)
     return Sides(across, mirrored_classes(classes)) if mirrored else None
