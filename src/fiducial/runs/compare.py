@@ -10,7 +10,7 @@ from fiducial.errors import InputError
 from fiducial.objective import lower_is_better
 from fiducial.reports.comparison.content import Comparison, Entry
 from fiducial.runs.comparison.cases import Cases, case_ids, tables_of
-from fiducial.runs.comparison.measure import Sample, choose_metrics, contrast, falls, measure
+from fiducial.runs.comparison.measure import Sample, choose_metrics, contrast, measure
 from fiducial.runs.comparison.member import Member
 from fiducial.runs.comparison.selection import Finder, Selection, select
 from fiducial.runs.comparison.setting import (
@@ -179,7 +179,7 @@ def _written(
         others=entries[1:],
         keys=keys,
         metrics=metrics,
-        falling=frozenset(metric for metric in metrics if falls(metric)),
+        falling=frozenset(metric for metric in metrics if lower_is_better(metric)),
         cases=len(cases.case),
         subjects=len(set(cases.subject.tolist())),
         split=cases.split,

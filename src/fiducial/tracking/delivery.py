@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 RUN_TAG, PARENT_TAG = "fiducial.run", "mlflow.parentRunId"
 _ARTIFACT_TRIES = 3
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")  # of what is sent, or because the run is gone
 
 
 class RunDeletedError(Exception):
@@ -90,7 +91,7 @@ class Delivery:
             for chunk, offset in self._chunks(receipt.offset):
                 if stop():
                     return
-                self._send_or_revive(self._client, receipt, chunk)
+                self._send_in_any_case(self._client, receipt, chunk)
                 receipt.offset = offset
                 self._save(receipt)
 
@@ -173,23 +174,39 @@ class Delivery:
         logger.warning("run %s had been deleted in MLflow; restored, because it goes on", run_id)
         client.restore_run(run_id)
 
-    def _send_or_revive(self, client: MlflowClient, receipt: Receipt, chunk: Batch | Event) -> None:
-        """Send; what a run that was deleted meanwhile refuses, once more when it is back."""
+    def _send_in_any_case(self, client: MlflowClient, receipt: Receipt, chunk: Batch | Event) -> None:
+        """Send; what is refused, again if the run had been deleted meanwhile, else without the items at fault."""
         from mlflow.exceptions import MlflowException
 
         try:
             self._send(client, receipt, chunk)
-        except MlflowException:
-            run_id = receipt.run_id
-            if not self._open_run(client, receipt) or receipt.run_id != run_id:
+        except MlflowException as error:
+            if error.error_code not in _REFUSALS:
                 raise
-            self._send(client, receipt, chunk)
+            run_id = receipt.run_id
+            revived = self._open_run(client, receipt)
+            if receipt.run_id != run_id:
+                raise
+            if revived:
+                self._send(client, receipt, chunk)
+            elif isinstance(chunk, Batch):
+                self._send_parts(client, receipt, chunk, str(error))
+            else:
+                raise
+
+    def _send_parts(self, client: MlflowClient, receipt: Receipt, batch: Batch, reason: str) -> None:
+        parts = batch.parts()
+        if len(parts) == 1:
+            self._set_aside(receipt, asdict(batch), reason)
+            return
+        for part in parts:
+            self._send_in_any_case(client, receipt, part)
 
     def _send(self, client: MlflowClient, receipt: Receipt, chunk: Batch | Event) -> None:
-        if isinstance(chunk, Batch):
-            self._send_batch(client, receipt, chunk)
-            return
         assert receipt.run_id is not None
+        if isinstance(chunk, Batch):
+            log_batch(client, receipt.run_id, chunk)
+            return
         match chunk["event"]:
             case "artifact":
                 self._send_artifact(client, receipt, chunk)
@@ -203,29 +220,6 @@ class Delivery:
                     self._delete_doubles(client, receipt)
             case "unreadable":
                 self._set_aside(receipt, chunk, "a damaged line of the journal")
-
-    def _send_batch(self, client: MlflowClient, receipt: Receipt, batch: Batch) -> None:
-        """Send a batch; if the store refuses it, send its items one by one and set aside what is refused."""
-        from mlflow.exceptions import MlflowException
-
-        assert receipt.run_id is not None
-        try:
-            log_batch(client, receipt.run_id, batch)
-        except MlflowException as error:
-            if error.error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
-                raise
-            run_id = receipt.run_id
-            if self._open_run(client, receipt):  # refused, or was the run deleted?
-                self._send_batch(client, receipt, batch)
-                return
-            if receipt.run_id != run_id:
-                raise
-            parts = batch.parts()
-            if len(parts) == 1:
-                self._set_aside(receipt, asdict(batch), str(error))
-                return
-            for part in parts:
-                self._send_batch(client, receipt, part)
 
     def _send_artifact(self, client: MlflowClient, receipt: Receipt, event: Event) -> None:
         """Send a file; one that a store in good health does not take must not hold up what comes after."""

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from fiducial import paired
 from fiducial.errors import InputError, nearest
-from fiducial.objective import lower_is_better
 from fiducial.paired import Effect, Estimate
 from fiducial.runs.comparison.cases import Cases, Table
 from fiducial.statistics import predicted_labels
 
+SIGNED = ("volume_error",)  # too little is as bad as too much: the size is compared
 IN_UNIT = (
     *("auroc", "accuracy", "balanced_accuracy", "average_precision"),
     *("recall", "specificity", "precision", "f1", "calibration_error"),
@@ -81,14 +81,6 @@ class Contrast:
     def p(self) -> float:
         """Two-sided p that there is no difference."""
         return self.effect.p if self.exact is None else self.exact
-
-
-SIGNED = ("volume_error",)  # too little is as bad as too much
-
-
-def falls(metric: str) -> bool:
-    """Tell whether a metric is better the lower; of one with a sign, its size."""
-    return lower_is_better(metric)
 
 
 def choose_metrics(asked: Sequence[str], table: Table, objective: str) -> tuple[str, ...]:

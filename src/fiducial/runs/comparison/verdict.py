@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from math import isnan, sqrt
 
 from fiducial import paired
+from fiducial.objective import lower_is_better
 from fiducial.paired import Effect, Holm
 from fiducial.paired.repetition import ROUNDING
 from fiducial.reports.comparison.content import PairedTest, Score, Verdict
-from fiducial.runs.comparison.measure import Contrast, Sample, falls
+from fiducial.runs.comparison.measure import Contrast, Sample
 from fiducial.wording import counted
 
 LEVEL = 0.05  # of the whole family of tests
@@ -103,7 +104,7 @@ def _test(metric: str, found: Contrast, holm: Holm) -> PairedTest:
     verdict: Verdict = "cannot tell"
     needed = None
     if holm.adjusted < LEVEL:
-        verdict = "better" if (found.effect.value < 0) == falls(metric) else "worse"
+        verdict = "better" if (found.effect.value < 0) == lower_is_better(metric) else "worse"
     elif not isnan(found.p) and abs(found.effect.value) > ROUNDING:  # of no difference nothing can be foretold
         needed = paired.cases_needed(found.effect, found.cases, holm.level)
     low, high = found.effect.interval()
