@@ -158,8 +158,10 @@ class Plan:
 
     def elsewhere(self) -> int:
         """Return how many runs were left to another process, and are not done yet."""
-        ledger = Ledger(self.out.parents[1])
         left = [job for job in self.jobs if job.standing == "running"]
+        if not left:
+            return 0  # without reading every run there is
+        ledger = Ledger(self.out.parents[1])
         return sum(ledger.standing(job.identity)[0] != "done" for job in left)
 
     def ended(self, ending: Ending) -> None:
