@@ -164,3 +164,25 @@ def test_bad_options(options: dict[str, object], said: str) -> None:
 def test_flip_axis_that_images_do_not_have() -> None:
     with pytest.raises(InputError, match="2 axes"):
         Augment(flip_axes=[2])(images(1, 1, 4, 4), generator(0))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_frames_of_a_sequence_move_alike_and_padding_changes_nothing(seed: int) -> None:
+    options = {**EVERYTHING, "flip_axes": [-1, -2], "noise": 0.0, "probability": 1.0}
+    still = images(2, 1, 1, 12, 9).expand(-1, -1, 4, -1, -1)
+    length = torch.tensor([4, 2])
+    sequence = still * (torch.arange(4) < length[:, None]).view(2, 1, 4, 1, 1)
+    longer = torch.cat([sequence, torch.zeros(2, 1, 5, 12, 9)], dim=2)
+    one, padded = (Augment(**options)(image, generator(seed), length) for image in (sequence, longer))
+    for case, frames in enumerate(length.tolist()):
+        valid = one[case, :, :frames]
+        torch.testing.assert_close(valid, valid[:, :1].expand(-1, frames, -1, -1), atol=1e-5, rtol=0)
+        torch.testing.assert_close(padded[case, :, :frames], valid, atol=1e-5, rtol=0)
+        assert not torch.allclose(valid, still[case, :, :frames], atol=0.01)
+
+
+@pytest.mark.parametrize("axis", [0, -3])
+def test_frames_keep_their_order(axis: int) -> None:
+    with pytest.raises(InputError, match="first axis of sequences runs over their frames"):
+        Augment(flip_axes=[1, axis]).refuse_frames()
+    Augment(flip_axes=[1, -1]).refuse_frames()

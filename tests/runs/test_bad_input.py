@@ -239,6 +239,24 @@ def test_full_memory(error: Exception, said: str, fails: Fails, monkeypatch: pyt
     assert len(message.splitlines()) == 1
 
 
+SINGLE_PIXEL = ("data.source.num_subjects=30", "data.source.size=[8,8]", "model=resnet18", "model.widths=[4,4,4,4]")
+
+
+def test_training_on_one_case_at_a_time_with_batch_normalisation_of_one_pixel(fails: Fails) -> None:
+    message = fails(*SINGLE_PIXEL, "data.batch_size=1")
+    assert "Expected at least two cases" in message
+    assert "data.batch_size" in message
+
+
+def test_one_case_left_over_is_trained(tmp_path: Path) -> None:
+    overrides = (*SINGLE_PIXEL, "data.source.images_per_subject=1", "data.batch_size=17", "epochs=1")
+    with pytest.raises(SystemExit) as ended:
+        main(["train", *TINY, f"outputs={tmp_path / 'outputs'}", *overrides])
+    assert ended.value.code == 0
+    (checkpoint,) = (tmp_path / "outputs").glob("runs/*/*/checkpoints/last.ckpt")
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 1, "18 cases are one batch"
+
+
 def test_trace_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fiducial.errors import InputError
 

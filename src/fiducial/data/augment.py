@@ -129,13 +129,32 @@ class Augment:
         self.rotate, self.zoom, self.shift = math.radians(rotate), tuple(zoom), shift
         self.brightness, self.contrast, self.gamma, self.noise = brightness, contrast, tuple(gamma), noise
 
-    def __call__(self, image: Image, draw: torch.Generator) -> Image:
-        """Return a changed copy of a batch of images in 0..1."""
+    def __call__(self, image: Image, draw: torch.Generator, length: Int[Tensor, " batch"] | None = None) -> Image:
+        """Return a changed copy of a batch of images in 0..1.
+
+        Of sequences `length` gives the number of frames, along the first spatial axis. All frames of one move alike,
+        and none along that axis: a sequence keeps its length, and the padding behind it stays there.
+        """
         self._check_axes(image)
         image = flip(image, self.flip_axes, self.probability, draw)
         if self._moves:
-            image = affine(image, *self._motion(image, draw))
-        return self._recolour(image, draw)
+            matrix, shift = self._motion(image, draw)
+            if length is not None:
+                matrix[:, 0, 0], shift[:, 0] = 1, 0
+            image = affine(image, matrix, shift)
+        return self._recolour(image, draw, length)
+
+    def refuse_frames(self) -> None:
+        """Refuse to mirror the first axis, of sequences that of frames.
+
+        Raises:
+            InputError: it is mirrored.
+        """
+        if any(axis in (0, -3) for axis in self.flip_axes):
+            raise InputError(
+                "augment.flip_axes: the first axis of sequences runs over their frames, which keep their order; "
+                f"expected axes among 1, 2 (-2, -1), got {list(self.flip_axes)}"
+            )
 
     def with_masks(
         self, image: Image, mask: Mask, region: Mask, draw: torch.Generator, sides: Sides | None = None
@@ -214,12 +233,14 @@ class Augment:
         matrix = rotation(angle, dims, (dims - 2, dims - 1)) / magnification[:, None, None]
         return matrix, shift
 
-    def _recolour(self, image: Image, draw: torch.Generator) -> Image:
+    def _recolour(self, image: Image, draw: torch.Generator, length: Int[Tensor, " batch"] | None = None) -> Image:
         each = (len(image), *[1] * (image.ndim - 1))
         if self.gamma != (1.0, 1.0):
             image = image.clamp(min=0) ** _uniform(each, self.gamma[0], self.gamma[1], draw)
         if self.contrast:
             mean = image.mean(dim=tuple(range(1, image.ndim)), keepdim=True)
+            if length is not None:  # padding is 0, and does not count
+                mean = mean * (image.shape[2] / length.to(image).view(each))
             image = mean + (image - mean) * (1 + _uniform(each, -self.contrast, self.contrast, draw))
         if self.brightness:
             image = image + _uniform(each, -self.brightness, self.brightness, draw)

@@ -144,6 +144,8 @@ class DataModule(pl.LightningDataModule):
                 self.dataset = WholeDataset(self.prepared)
             else:
                 self._check_boxed()
+                if self.augment is not None and self.spec.sequence:
+                    self.augment.refuse_frames()
                 self.dataset = CaseDataset(self.source)
 
     def _check_masked(self) -> None:
@@ -318,7 +320,7 @@ class DataModule(pl.LightningDataModule):
                 boxes = batch["boxes"], batch["box_label"]
                 image, batch["boxes"], batch["box_label"] = self.augment.with_boxes(image, *boxes, draw, self._sides)
             else:
-                image = self.augment(image, draw)
+                image = self.augment(image, draw, batch.get("length"))
         image = standardise(image, self.mean, self.std)
         training = bool(trainer and trainer.training)
         follows = (self.seed, "channels", batch["epoch"], batch["step"], trainer.global_rank if trainer else 0)

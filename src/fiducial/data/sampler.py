@@ -62,6 +62,8 @@ class BatchSampler(Sampler[list[int]]):
     """Give this process its portion of each batch.
 
     Batches are the same on any number of processes; every process takes part in each, and each case counts once.
+    A single case that is left over is no training batch of its own: it joins the one before it. Batch normalisation of
+    one value a channel, where a network ends in 1x1 maps, has no variance to divide by.
 
     Args:
         rows: row numbers of the cases of one split.
@@ -92,8 +94,19 @@ class BatchSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         epoch = self.epoch()
         order = epoch_order(self.rows, self.order, weights=self.weights, seed=self.seed, epoch=epoch)
-        for step, batch in enumerate(torch.split(order, self.batch_size)):
+        for step, batch in enumerate(torch.split(order, self.sizes)):
             yield Portion.of(batch, epoch=epoch, step=step, rank=self.rank, world_size=self.world_size)
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return len(self.sizes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Cases in each batch of an epoch."""
+        full, left = divmod(len(self.rows), self.batch_size)
+        sizes = [self.batch_size] * full
+        if left == 1 and full and self.order != "listed":
+            sizes[-1] += left
+        elif left:
+            sizes.append(left)
+        return sizes

@@ -1,4 +1,4 @@
-"""What is said when memory runs out."""
+"""What is said where the message of a library names no way out."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ from fiducial.errors import InputError
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn a full memory into a message that says what needs less.
+    """Turn a full memory, or a batch too small to normalise, into a message that says what to change.
 
     Raises:
-        InputError: the memory of the device was full.
+        InputError: either happened.
     """
     try:
         yield
+    except ValueError as error:
+        if not str(error).startswith("Expected more than 1 value per channel"):
+            raise
+        raise InputError(
+            "the network's batch normalisation has a single value per channel to normalise: its last maps are of one "
+            "pixel, and a process trained on one case at a time. Expected at least two cases for each process: a "
+            "larger data.batch_size"
+        ) from error
     except (MemoryError, RuntimeError) as error:
         text = (str(error).splitlines() or [""])[0]
         if isinstance(error, torch.OutOfMemoryError):
