@@ -15,8 +15,8 @@ from fiducial.data.module import DataModule
 from fiducial.hardware import Hardware
 from fiducial.randomness import reseed
 from fiducial.runs import folder
-from fiducial.runs.build import build_callbacks, build_data, build_task, trainer_for
 from fiducial.runs.advice import explained
+from fiducial.runs.build import build_callbacks, build_data, build_task, trainer_for
 from fiducial.runs.peers import peers
 from fiducial.runs.provenance import log_provenance
 from fiducial.runs.quiet import quiet
