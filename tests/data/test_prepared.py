@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from masked_files import OBLIQUE, make_nnunet, save_nifti, volume
 
@@ -92,6 +93,67 @@ def test_room_on_disk_is_bounded_and_the_latest_stay(source: NnunetRaw, tmp_path
     PreparedCases(source, Counting())[3]
     assert Counting.calls == 4  # the latest is still there
     assert float(cases[0].image.sum()) == pytest.approx(float(Preparation()(source.sample(0)).image.sum()))
+
+
+def test_a_run_whose_cases_do_not_fit_is_told_so_once(source: NnunetRaw, capfd: pytest.CaptureFixture[str]) -> None:
+    one = PreparedCases(source)[0]
+    cases = PreparedCases(source, Counting(), limit_gib=1.5 * one.image.nbytes / 2**30)
+    for row in (0, 1, 2):
+        cases[row]
+    assert capfd.readouterr().err.count("less than this run's prepared cases take") == 1
+    PreparedCases(source, Counting(intensity="minmax"), limit_gib=1.5 * one.image.nbytes / 2**30)[0]
+    assert not capfd.readouterr().err, "what an earlier run left gives way in silence"
+
+
+def test_the_room_on_disk_is_not_looked_at_for_every_case(source: NnunetRaw, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, look = [], module._make_room
+    monkeypatch.setattr(module, "_make_room", lambda *args: looks.append(None) or look(*args))
+    cases = PreparedCases(source, Preparation())
+    for row in range(4):
+        cases[row]
+    assert len(looks) == 1
+
+
+def test_few_files_are_open_at_once(source: NnunetRaw, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAPPED", 2)
+    process, cases = psutil.Process(), PreparedCases(source, Preparation())
+    before = process.num_fds()
+    for row in (0, 1, 2, 3, 0, 1):
+        np.testing.assert_array_equal(cases[row].mask, Preparation()(source.sample(row)).mask)
+        assert process.num_fds() - before <= 2 * 2, "an image and a mask for each of two cases"
+
+
+def test_a_case_that_gives_way_while_it_is_looked_for_is_prepared_again(
+    source: NnunetRaw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, times = module._read, []
+
+    def gone_once(folder: Path) -> Sample:
+        times.append(None)
+        if len(times) == 1:
+            module._delete(folder)
+        return read(folder)
+
+    monkeypatch.setattr(module, "_read", gone_once)
+    found = PreparedCases(source, Counting())[0]
+    assert Counting.calls == 2
+    np.testing.assert_array_equal(found.mask, Preparation()(source.sample(0)).mask)
+
+
+def test_a_case_that_gives_way_again_and_again_is_named(source: NnunetRaw, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = module._read
+    monkeypatch.setattr(module, "_read", lambda folder: module._delete(folder) or read(folder))
+    with pytest.raises(InputError, match=r"keep deleting .* data\.cache_limit_gib"):
+        PreparedCases(source, Preparation())[0]
+
+
+def test_a_case_of_which_a_file_is_missing_is_prepared_again(source: NnunetRaw, tmp_path: Path) -> None:
+    PreparedCases(source, Counting())[0]
+    (folder,) = folders(tmp_path)
+    (folder / "image.npy").unlink()
+    found = PreparedCases(source, Counting())[0]
+    np.testing.assert_array_equal(found.image, Preparation()(source.sample(0)).image)
+    assert folders(tmp_path) == [folder], "nothing is left aside"
 
 
 def test_a_case_larger_than_the_room_is_named(source: NnunetRaw) -> None:

@@ -64,7 +64,7 @@ class PatchDataset(Dataset[Batch | InputError]):
 
     def __init__(self, prepared: PreparedCases, patches: Patches, *, seed: int, fixed: bool = False) -> None:
         self.prepared, self.patches, self.seed, self.fixed = prepared, patches, seed, fixed
-        self._sites: dict[int, list[NDArray[np.int64]]] = {}
+        self._sites: dict[int, list[NDArray[np.unsignedinteger[Any]]]] = {}
 
     def __len__(self) -> int:
         return len(self.prepared) * self.patches.per_case
@@ -92,12 +92,12 @@ class PatchDataset(Dataset[Batch | InputError]):
         sites = self._sites_of(row) if rng.random() < self.patches.foreground else []
         if sites:
             pixels = sites[rng.integers(len(sites))]
-            centre = pixels[rng.integers(len(pixels))]
+            centre = np.array(np.unravel_index(pixels[rng.integers(len(pixels))], sample.size))
             start = np.clip(centre - np.floor_divide(size, 2), 0, room)
         return _patch(sample, tuple(start.tolist()), size)
 
-    def _sites_of(self, row: int) -> list[NDArray[np.int64]]:
-        """Return for each class of a case, but the first, where it is: some of its pixels, `(pixels, dims)`."""
+    def _sites_of(self, row: int) -> list[NDArray[np.unsignedinteger[Any]]]:
+        """Return for each class of a case, but the first, where it is: some of its pixels, by their number."""
         if row not in self._sites:
             mask = self.prepared[row].mask
             found = [] if mask is None else [number for number in np.unique(mask).tolist() if number]
@@ -157,9 +157,9 @@ def _placed(part: NDArray[Any], size: tuple[int, ...], mode: Literal["edge", "co
     return np.pad(part, [(0, 0)] * lead + [(room // 2, room - room // 2) for room in missing], mode)
 
 
-def _some(flags: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return where some of the flags are, `(pixels, dims)`."""
+def _some(flags: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.unsignedinteger[Any]]:
+    """Return where some of the flags are: their numbers in the flat array, in the smallest type that holds them."""
     flat = np.flatnonzero(flags)
     if len(flat) > MAX_SITES:
         flat = flat[rng.choice(len(flat), MAX_SITES, replace=False)]
-    return np.stack(np.unravel_index(flat, flags.shape), axis=1)
+    return flat.astype(np.min_scalar_type(flags.size))

@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +21,9 @@ from fiducial.data.sample import Sample
 from fiducial.errors import InputError
 
 FACTS = "facts.json"
+PART = ".part-"  # of a folder that is being written or deleted
+MAPPED = 128  # cases mapped at once; each of their arrays takes a file handle, of which a process has some 1,000
+ATTEMPTS = 3  # to read a case that other processes keep deleting
 
 
 class Prepare(Protocol):
@@ -46,18 +51,22 @@ class PreparedCases:
     Args:
         source: of the cases.
         prepare: None takes cases as they are.
-        limit_gib: room on disk for all prepared cases together; those unused for longest give way.
+        limit_gib: room on disk for all prepared cases together; those unused for longest give way. Up to 8 processes
+            that write at once keep to it.
     """
 
     def __init__(self, source: MaskedSource, prepare: Prepare | None = None, *, limit_gib: float = 50.0) -> None:
         self.source, self.prepare, self.limit = source, prepare, int(limit_gib * 2**30)
-        self._open: dict[int, Sample] = {}
+        self._open: dict[int, Sample] = {}  # the one asked for last is the last
+        self._used: set[Path] = set()
+        self._allowance = 0  # bytes that may be written before the room on disk is looked at again
+        self._told = False
 
     def __len__(self) -> int:
         return len(self.source.cases)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_open": {}}  # a worker maps the files itself
+        return {**vars(self), "_open": {}, "_used": set(), "_allowance": 0}  # a worker maps the files itself
 
     def __getitem__(self, row: int) -> Sample:
         """Return a prepared case.
@@ -65,23 +74,32 @@ class PreparedCases:
         Raises:
             InputError: a file cannot be used, or the cache folder cannot be written to.
         """
-        if row not in self._open:
-            self._open[row] = self._fetched(row)
-        return self._open[row]
+        sample = self._open.pop(row) if row in self._open else self._fetched(row)
+        self._open[row] = sample
+        if self.source.cache is not None and len(self._open) > MAPPED:
+            del self._open[next(iter(self._open))]
+        return sample
 
     def _fetched(self, row: int) -> Sample:
         if self.source.cache is None:
             return self._made(row)
         key = hashlib.sha256(f"{self.source.identity(row)}\n{self.prepare.key if self.prepare else ''}".encode())
         folder = self.source.cache / "prepared" / key.hexdigest()[:24]
-        try:
-            if not (folder / FACTS).is_file():
-                self._write(folder, self._made(row))
-            os.utime(folder)
-        except OSError as error:
-            reason = error.strerror or error
-            raise InputError(f"{folder} cannot be written ({reason}); set cache_dir to another folder") from error
-        return _read(folder)
+        for _ in range(ATTEMPTS):
+            try:
+                if not (folder / FACTS).is_file():
+                    self._write(folder, self._made(row))
+                os.utime(folder)
+                sample = _read(folder)
+            except FileNotFoundError:  # another process needed the room, or somebody deleted a part of it
+                _delete(folder)
+                continue
+            except OSError as error:
+                reason = error.strerror or error
+                raise InputError(f"{folder} cannot be written ({reason}); set cache_dir to another folder") from error
+            self._used.add(folder)
+            return sample
+        raise InputError(f"{folder}: other processes keep deleting this prepared case; raise data.cache_limit_gib")
 
     def _made(self, row: int) -> Sample:
         sample = self.source.sample(row)
@@ -96,8 +114,8 @@ class PreparedCases:
         parts = {"image": sample.image, "mask": sample.mask, "region": sample.region}
         arrays = {name: array for name, array in parts.items() if array is not None}
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _make_room(folder.parent, sum(array.nbytes for array in arrays.values()), self.limit)
-        aside = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+        self._reserve(folder.parent, sum(array.nbytes for array in arrays.values()))
+        aside = Path(tempfile.mkdtemp(prefix=PART, dir=folder.parent))
         try:
             for name, array in arrays.items():
                 np.save(aside / f"{name}.npy", array, allow_pickle=False)
@@ -106,6 +124,20 @@ class PreparedCases:
             _rename(aside, folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+    def _reserve(self, parent: Path, needed: int) -> None:
+        """Make room for a case; look at what others have written only after an eighth of what was free then."""
+        if needed > self._allowance:
+            free, deleted = _make_room(parent, needed, self.limit)
+            self._allowance = max(needed, free // 8)
+            if deleted & self._used and not self._told:
+                self._told = True
+                print(
+                    f"data.cache_limit_gib={self.limit / 2**30:g} is less than this run's prepared cases take: each is "
+                    "prepared again when its turn comes, which takes time. Raise it, or let data.prepare crop more",
+                    file=sys.stderr,
+                )
+        self._allowance -= needed
 
 
 def _read(folder: Path) -> Sample:
@@ -126,8 +158,8 @@ def _rename(aside: Path, folder: Path) -> None:
             raise
 
 
-def _make_room(parent: Path, needed: int, limit: int) -> None:
-    """Delete the cases unused for longest until there is room.
+def _make_room(parent: Path, needed: int, limit: int) -> tuple[int, set[Path]]:
+    """Delete the cases unused for longest until there is room; return the bytes that are free then, and what went.
 
     Raises:
         InputError: one case alone is more than the limit.
@@ -140,17 +172,27 @@ def _make_room(parent: Path, needed: int, limit: int) -> None:
     _forget_abandoned(parent)
     folders = [entry for entry in parent.iterdir() if (entry / FACTS).is_file()]
     sizes = {folder: _size(folder) for folder in folders}
-    total = sum(sizes.values())
+    total, deleted = sum(sizes.values()), set()
     for folder in sorted(folders, key=_last_use):
         if total + needed <= limit:
-            return
-        shutil.rmtree(folder, ignore_errors=True)
+            break
+        _delete(folder)
+        deleted.add(folder)
         total -= sizes[folder]
+    return limit - total, deleted
+
+
+def _delete(folder: Path) -> None:
+    """Delete a case: at once for those who look for it, whatever happens in the middle."""
+    aside = Path(tempfile.mkdtemp(prefix=PART, dir=folder.parent))
+    with suppress(FileNotFoundError):  # another process was faster
+        folder.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _forget_abandoned(parent: Path, seconds: float = 3600) -> None:
     """Delete what a killed process left half written."""
-    for entry in parent.glob(".part-*"):
+    for entry in parent.glob(f"{PART}*"):
         if time.time() - _last_use(entry) > seconds:
             shutil.rmtree(entry, ignore_errors=True)
 
