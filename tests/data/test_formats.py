@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -127,6 +128,27 @@ def test_tiff_grey_deep_and_pages(tmp_path: Path, compression: str | None) -> No
         found = decode(path)
         assert found.dtype == pixels.dtype
         np.testing.assert_array_equal(found, sitk_array(path)[None])
+
+
+@pytest.mark.parametrize(
+    ("samples", "options", "kept"),
+    [
+        (5, {"photometric": "minisblack", "planarconfig": "contig"}, 5),
+        (7, {"photometric": "minisblack", "planarconfig": "separate"}, 7),
+        (2, {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": ["unassalpha"]}, 1),
+        (4, {"photometric": "rgb", "extrasamples": ["unassalpha"]}, 3),
+        (4, {"photometric": "rgb", "extrasamples": ["unspecified"]}, 3),
+        (6, {"photometric": "rgb", "extrasamples": ["unspecified"] * 3}, 6),
+    ],
+)
+def test_tiff_keeps_all_channels_but_those_of_opacity(
+    tmp_path: Path, samples: int, options: dict[str, Any], kept: int
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (11, 9, samples), np.uint8)
+    planes = np.moveaxis(pixels, -1, 0)
+    separate = options.get("planarconfig") == "separate"
+    tifffile.imwrite(tmp_path / "a.tif", np.ascontiguousarray(planes) if separate else pixels, **options)
+    np.testing.assert_array_equal(decode(tmp_path / "a.tif"), planes[:kept])
 
 
 def test_tiff_colour_planes_alpha_palette_and_inverse(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fiducial.data.dicom.guard import refuse_identifiers
 from fiducial.data.download import write_atomically
 from fiducial.data.formats import decode
 from fiducial.data.images import Intensity, check_options, read_channels, read_image
@@ -61,6 +62,10 @@ class FileSource(Source):
     def parts(self) -> Sequence[tuple[Path | None, ...]]:
         """The files of each case: one of all channels, or one a channel with None for those that it lacks."""
         return [(file,) for file in self.files]
+
+    def check_private(self, settings: Mapping[str, str]) -> None:
+        """Refuse what DICOM files say of a person where it would be logged."""
+        refuse_identifiers(self.parts, lambda: self.cases, settings)
 
     @cached_property
     def shape(self) -> tuple[int, tuple[int, ...]]:

@@ -98,7 +98,19 @@ def _tiff(path: Path) -> NDArray[Any]:
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE and colormap is not None:
         return (colormap[:, pixels] >> 8).astype(np.uint8)  # the map's entries have 16 bits
     colour = next((axes.index(letter) for letter in "SC" if letter in axes), None)
-    return pixels[None] if colour is None else np.moveaxis(pixels, colour, 0)[:3]
+    if colour is None:
+        return pixels[None]
+    channels = np.moveaxis(pixels, colour, 0)
+    return channels[: len(channels) - _opacities(page, len(channels))]
+
+
+def _opacities(page: Any, count: int) -> int:
+    """Return how many of a TIFF page's last samples say how opaque a pixel is, and are no channels."""
+    import tifffile
+
+    told = sum(int(extra) in (1, 2) for extra in page.extrasamples)  # associated or unassociated alpha
+    untold = page.photometric == tifffile.PHOTOMETRIC.RGB and count == 4 and len(page.extrasamples) == 1
+    return max(told, int(untold))
 
 
 def _npy(path: Path) -> NDArray[Any]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fiducial.data.dicom.guard import refuse_identifiers
 from fiducial.data.files import FileSource
 from fiducial.data.formats import SUFFIXES
 from fiducial.data.source import SPLITS, Cases, Spec, Target
@@ -113,10 +112,6 @@ class ImageFolder(FileSource):
         else:
             split = by_subject(subject, label, fractions=self.fractions, seed=self.seed)
         return Cases(case=case, subject=subject, split=split, label=label)
-
-    def check_private(self, settings: Mapping[str, str]) -> None:
-        """Refuse what DICOM files say of a person where it would be logged."""
-        refuse_identifiers(self.parts, lambda: self.cases, settings)
 
     def _subject_of(self, file: Path) -> str:
         if self.subject is None:

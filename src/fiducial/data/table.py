@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from fiducial.data.columns import Columns, Covariates
-from fiducial.data.dicom.guard import refuse_identifiers
 from fiducial.data.files import FileSource
 from fiducial.data.source import SPLITS, Cases, Spec, Target
 from fiducial.data.splits import by_subject, check_fractions
@@ -343,10 +342,6 @@ class Table(FileSource):
             if not row[self.site_column]:
                 raise self._at(line, "the site is missing")
         return np.array([row[self.site_column] for row in self.rows])
-
-    def check_private(self, settings: Mapping[str, str]) -> None:
-        """Refuse what DICOM files say of a person where it would be logged."""
-        refuse_identifiers(self.parts, lambda: self.cases, settings)
 
     def _subject(self, line: int, row: dict[str, str]) -> str:
         if not row[self.subject_column]:

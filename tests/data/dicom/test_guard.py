@@ -122,6 +122,23 @@ def test_mask_table(tmp_path: Path) -> None:
     assert message.startswith("the path or subject of case 4 (counted from 1) holds a word of the PatientName")
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_box_table(apart: bool, tmp_path: Path) -> None:
+    """Of one table of images and boxes, or of two."""
+    lines = ["path,subject,label,x_min,y_min,x_max,y_max"]
+    for number in range(5):
+        file = raw(tmp_path, f"{number}.dcm", number)
+        lines.append(f"{file.name},{'Quimby' if number == 3 else number},nodule,2,2,6,6")
+    (tmp_path / "boxes.csv").write_text("\n".join(lines) + "\n")
+    where = [f"data.source.path={tmp_path / 'boxes.csv'}"]
+    if apart:
+        images = "\n".join(",".join(line.split(",")[:2]) for line in lines) + "\n"
+        (tmp_path / "cases.csv").write_text(images)
+        where = [f"data.source.path={tmp_path / 'cases.csv'}", f"data.source.boxes={tmp_path / 'boxes.csv'}"]
+    message = refused("data=box_table", *where)
+    assert message.startswith("the path or subject of case 4 (counted from 1) holds a word of the PatientName")
+
+
 def test_other_images_are_left_alone(tmp_path: Path) -> None:
     for number in range(6):
         (tmp_path / "zelda").mkdir(exist_ok=True)
