@@ -139,7 +139,29 @@ def test_resamples_without_a_positive_case_are_left_out_and_counted() -> None:
     low, high = stats.binom.interval(1 - 1e-6, num_resamples, share)
     assert low <= intervals["auroc"].num_resamples_used <= high
     assert intervals["accuracy"].num_resamples_used == num_resamples
-    assert intervals["auroc"].value == intervals["auroc"].low == 1
+    assert intervals["auroc"].value == intervals["auroc"].high == 1
+    assert intervals["auroc"].low == pytest.approx(0.025), "one positive case tells next to nothing"
+
+
+def test_perfect_answers_have_the_exact_bounds_of_the_rarest_kind_of_subjects() -> None:
+    """Two cases a subject, 12 subjects of class 0, 5 of class 1, 8 of class 2."""
+    labels = np.repeat([0, 1, 2], [24, 10, 16])
+    found = bootstrap(np.eye(3)[labels], labels, np.arange(50) // 2, "multiclass", num_resamples=50)
+    for names, subjects in ((["accuracy"], 25), (["recall", "precision", "f1", "balanced_accuracy", "auroc"], 5)):
+        expected = stats.binomtest(subjects, subjects).proportion_ci(method="exact")
+        for name in names:
+            assert (found[name].low, found[name].high) == (pytest.approx(expected.low), 1.0), name
+    assert found["specificity"].low == pytest.approx(stats.binomtest(13, 13).proportion_ci(method="exact").low)
+    assert np.isnan([found["average_precision"].low, found["average_precision"].high]).all()
+
+
+def test_the_recall_of_one_answer_to_all_is_not_known_for_sure() -> None:
+    labels = np.arange(40) % 4 // 3  # 10 of 40 are positive
+    found = bootstrap(np.tile([0.3, 0.7], (40, 1)), labels, np.arange(40), "binary", num_resamples=50)
+    exact = stats.binomtest(10, 10).proportion_ci(method="exact"), stats.binomtest(0, 30).proportion_ci(method="exact")
+    assert (found["recall"].low, found["recall"].high) == pytest.approx((exact[0].low, 1.0))
+    assert (found["specificity"].low, found["specificity"].high) == pytest.approx((0.0, exact[1].high))
+    assert found["auroc"].low == found["auroc"].high == 0.5, "it has no order of cases to be unsure of"
 
 
 def test_a_score_that_is_never_defined_has_no_bounds() -> None:

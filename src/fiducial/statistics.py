@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,12 @@ NUM_BINS = 15
 CHUNK_SIZE = 200_000
 # With fewer subjects a 95 % bootstrap interval holds the truth less than 90 times in 100 (docs/guide.md).
 FEW_SUBJECTS = 10
+
+# Shares of right answers, of found pixels or of ordered pairs, and means of such shares over classes or cases.
+SHARES = (
+    *("accuracy", "balanced_accuracy", "recall", "specificity", "precision", "f1", "auroc"),
+    *("dice", "iou", "surface_dice", "cldice", "sensitivity"),
+)
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -67,6 +74,9 @@ def bootstrap(
     undefined (no positive case for AUROC) is left out for that score, and `num_resamples_used` tells. One subject
     has no interval.
 
+    Where all answers are right, or all wrong, no resample differs, and the bounds are the exact ones of that many
+    subjects of the rarest kind that the score is about (`exact_bounds`); scores that are no shares have none then.
+
     The calibration error's interval is reflected about its value: a resample is one more layer of noise in
     each bin, so the resampled errors lie above the value as the value lies above the truth, and plain
     percentiles may miss both. A classifier that is calibrated to perfection has its true value, 0, on the
@@ -86,8 +96,10 @@ def bootstrap(
     """
     resampled = resampled_scores(probabilities, labels, subjects, target, num_resamples=num_resamples, seed=seed)
     num_subjects = len(np.unique(np.asarray(subjects)))
+    scorer = _Scorer(np.asarray(probabilities, np.float64), np.asarray(labels, np.int64), target)
+    units = scorer.units(np.asarray(subjects))
     intervals = {
-        name: percentile_interval(value, resampled[name], num_subjects, confidence)
+        name: percentile_interval(value, resampled[name], num_subjects, confidence, units=units.get(name))
         for name, value in scores(probabilities, labels, target).items()
     }
     intervals["calibration_error"] = _reflected(intervals["calibration_error"])
@@ -145,22 +157,43 @@ def predicted_labels(probabilities: Floats, target: str) -> Integers:
     return predicted
 
 
-def percentile_interval(value: float, resampled: Floats, num_subjects: int, confidence: float) -> Interval:
+def percentile_interval(
+    value: float, resampled: Floats, num_subjects: int, confidence: float, *, units: int | None = None
+) -> Interval:
     """Return a score with the bounds between which its resamples lie.
 
-    One subject has no bounds: each resample of it is itself again, which says nothing of others.
+    One subject has no bounds: each resample of it is itself again, which says nothing of others. Neither has a score
+    at the end of its range of which no resample differs, unless it is a share.
 
     Args:
         value: of the score.
         resampled: the score in each resample, `(resamples,)`; NaN where it is undefined.
         num_subjects: that were drawn from.
         confidence: coverage that is aimed at, in (0, 1).
+        units: independent subjects that the score is a share of; None where it is no share.
     """
     used = resampled[np.isfinite(resampled)]
     if num_subjects < 2 or len(used) == 0:
         return Interval(value, float("nan"), float("nan"), 0)
     low, high = np.quantile(used, [(1 - confidence) / 2, (1 + confidence) / 2])
+    if value in (0, 1) and used.min() == used.max() == value:
+        low, high = (float("nan"), float("nan")) if units is None else exact_bounds(value, units, confidence)
     return Interval(value, float(low), float(high), len(used))
+
+
+def exact_bounds(value: float, units: int, confidence: float) -> tuple[float, float]:
+    """Return the bounds of a share that is 1, or 0, in each of some independent units.
+
+    Clopper and Pearson, Biometrika 26, 1934, 404-413. They hold for AUROC, too: as many pairs of a positive and a
+    negative unit as the rarer kind has units are independent, and all of them are in order.
+
+    Args:
+        value: 0 or 1.
+        units: at least 1.
+        confidence: coverage that is aimed at, in (0, 1).
+    """
+    least = float(((1 - confidence) / 2) ** (1 / units))
+    return (least, 1.0) if value == 1 else (0.0, 1 - least)
 
 
 def _reflected(interval: Interval) -> Interval:
@@ -206,6 +239,24 @@ class _Scorer:
             "calibration_error": self._calibration_error(weights),
         }
         return result | self._ordinal_scores(weights) if self.target == "ordinal" else result
+
+    def units(self, subjects: NDArray[Any]) -> dict[str, int]:
+        """Return for each share how many subjects have a case that it is about: of several classes, the fewest."""
+
+        def fewest(flags: Floats, shown: Any) -> int:
+            counts = [len(np.unique(subjects[column > 0])) for column in flags.T[shown]]
+            return min((count for count in counts if count), default=1)
+
+        every = slice(None)
+        return {
+            "accuracy": len(np.unique(subjects)),
+            "balanced_accuracy": min(fewest(self.truth, every), fewest(self.others, every)),
+            "recall": fewest(self.truth, self.shown),
+            "specificity": fewest(self.others, self.shown),
+            "precision": fewest(self.called, self.shown),
+            "f1": fewest(np.maximum(self.truth, self.called), self.shown),
+            "auroc": min(fewest(self.truth, self.shown), fewest(self.others, self.shown)),
+        }
 
     def _count_scores(self, weights: Floats) -> dict[str, Floats]:
         total = weights.sum(axis=1)

@@ -63,11 +63,27 @@ def test_difference_that_never_varies_cannot_be_tested() -> None:
 def test_logit_interval_stays_inside_and_widens_towards_the_middle() -> None:
     right = (np.arange(50) > 1).astype(float)
     mean = paired.pool([paired.mean_over_cases(right, np.arange(50))]).effect
-    plain, bounded = mean.interval(), mean.interval(bounded=True)
+    plain, bounded = mean.interval(), mean.interval(scale="unit")
     assert plain[1] > 1 > bounded[1]
     assert bounded[0] < plain[0]
     half = stats.t.ppf(0.975, 49) * stats.sem(right) / (0.96 * 0.04)
     assert bounded[0] == pytest.approx(1 / (1 + np.exp(-(np.log(0.96 / 0.04) - half))))
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_answers_that_are_all_right_or_all_wrong_have_the_exact_interval(value: float, runs: int) -> None:
+    subjects = np.arange(60) // 2
+    mean = paired.pool([paired.mean_over_cases(np.full(60, value), subjects) for _ in range(runs)]).effect
+    exact = stats.binomtest(int(30 * value), 30).proportion_ci(method="exact")
+    assert mean.interval(scale="share") == pytest.approx((exact.low, exact.high))
+    assert np.isnan(mean.interval(scale="unit")).all()
+
+
+def test_a_mean_at_the_end_that_varies_between_runs_stays_inside() -> None:
+    mean = paired.Effect(1.0, 0.01, 20, (paired.Runs(1, float("nan"), 0.0, 0.0),))
+    low, high = mean.interval(scale="share")
+    assert (low, high) == (pytest.approx(1 - 0.1 * stats.t.ppf(0.975, 19)), 1.0)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from fiducial.reports.case_scores import CaseScores, mean_intervals, write_case_scores
 
@@ -82,3 +83,14 @@ def test_cases_of_one_subject_are_drawn_together() -> None:
     apart = mean_intervals(table_of({"dice": np.repeat(values, 4).tolist()}))["dice"]
     assert often.high - often.low == pytest.approx(once.high - once.low, rel=0.1)
     assert apart.high - apart.low < 0.6 * (once.high - once.low)
+
+
+def test_scores_of_which_no_case_differs() -> None:
+    """Overlap that is complete in 12 subjects may be less in others; how far a surface may be off, nobody knows."""
+    found = mean_intervals(
+        table_of({"dice/a": [1.0] * 24, "hd95/a": [0.0] * 24, "volume_error": [0.3] * 24}, [*"abcdefghijkl"] * 2)
+    )
+    exact = stats.binomtest(12, 12).proportion_ci(method="exact")
+    assert (found["dice/a"].low, found["dice/a"].high) == pytest.approx((exact.low, exact.high))
+    assert np.isnan([found["hd95/a"].low, found["hd95/a"].high]).all()
+    assert found["volume_error"].low == found["volume_error"].high == pytest.approx(0.3)

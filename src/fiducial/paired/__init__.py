@@ -17,7 +17,7 @@ from fiducial.paired.holm import Holm, holm
 from fiducial.paired.mcnemar import mcnemar
 from fiducial.paired.moderation import moderate
 from fiducial.paired.power import POWER, cases_needed
-from fiducial.paired.repetition import Effect, Pooled, Runs, difference, pool
+from fiducial.paired.repetition import Effect, Pooled, Runs, Scale, difference, pool
 from fiducial.paired.resampling import resampled, resampled_mean
 from fiducial.paired.wilcoxon import wilcoxon
 
@@ -28,6 +28,7 @@ __all__ = [
     "Holm",
     "Pooled",
     "Runs",
+    "Scale",
     "auroc",
     "cases_needed",
     "difference",

@@ -18,12 +18,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, log, nan, sqrt
+from typing import Literal
 
 import numpy as np
 from scipy.special import expit, stdtr, stdtrit
 
 from fiducial.paired.estimate import Estimate, Floats
+from fiducial.statistics import exact_bounds
 
+# What a score can be: anything; within 0 to 1; or a share of its independent units, or a mean of such shares.
+Scale = Literal["any", "unit", "share"]
 NORMAL = 1e9  # degrees of freedom with which t is the normal distribution
 ROUNDING = 1e-12  # differences of equal scores are no greater
 
@@ -99,20 +103,28 @@ class Effect:
             return 1.0
         return float(2 * stdtr(min(self.freedom(), NORMAL), -abs(self.value) / error)) if error > ROUNDING else nan
 
-    def interval(self, confidence: float = 0.95, *, bounded: bool = False) -> tuple[float, float]:
+    def interval(self, confidence: float = 0.95, *, scale: Scale = "any") -> tuple[float, float]:
         """Return the bounds of its confidence interval, NaN where too little is known.
+
+        Within 0 to 1 the interval is made on the logit scale. At an end of that, where nothing varies, a share has the
+        exact bounds of its units, and another score has none.
 
         Args:
             confidence: coverage that is aimed at.
-            bounded: it lies in 0 to 1, and the interval is made on the logit scale.
+            scale: what the score can be.
         """
         half = quantile((1 + confidence) / 2, self.freedom()) * self.error()
         if not isfinite(half):
             return nan, nan
-        if bounded and 0 < self.value < 1:
+        if scale == "any":
+            return self.value - half, self.value + half
+        end = 0 if self.value <= ROUNDING else 1 if self.value >= 1 - ROUNDING else None
+        if end is None:
             middle, half = log(self.value / (1 - self.value)), half / (self.value * (1 - self.value))
             return float(expit(middle - half)), float(expit(middle + half))
-        return self.value - half, self.value + half
+        if half > ROUNDING:
+            return max(0.0, end - half), min(1.0, end + half)
+        return exact_bounds(end, self.num_units, confidence) if scale == "share" else (nan, nan)
 
 
 @dataclass(frozen=True)

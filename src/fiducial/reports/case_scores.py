@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.statistics import Interval, percentile_interval, resampled_weights
+from fiducial.statistics import SHARES, Interval, percentile_interval, resampled_weights
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def mean_intervals(
 
     Subjects are drawn with replacement, and with a subject come all of its cases. A score that no case has, or no
     case of a resample, is undefined there; one that a single subject has is without bounds. Efron and Tibshirani,
-    An Introduction to the Bootstrap, 1993, chapter 13.
+    An Introduction to the Bootstrap, 1993, chapter 13. A share that is 1, or 0, in every case has the exact bounds of
+    that many subjects; another score that no resample changes has none.
 
     Args:
         table: of at least one case.
@@ -74,7 +75,13 @@ def mean_intervals(
     resampled, means = np.concatenate(chunks), _ratio(known.sum(0), defined.sum(0).astype(np.float64))
     subjects = [len(np.unique(table.subject[flags])) for flags in defined.T]
     return {
-        name: percentile_interval(float(means[number]), resampled[:, number], subjects[number], confidence)
+        name: percentile_interval(
+            float(means[number]),
+            resampled[:, number],
+            subjects[number],
+            confidence,
+            units=subjects[number] if name.partition("/")[0] in SHARES else None,
+        )
         for number, name in enumerate(table.scores)
     }
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fiducial import paired
 from fiducial.errors import InputError, nearest
-from fiducial.paired import Effect, Estimate
+from fiducial.paired import Effect, Estimate, Scale
 from fiducial.runs.comparison.cases import Cases, Table
-from fiducial.statistics import predicted_labels
+from fiducial.statistics import SHARES, predicted_labels
 
 SIGNED = ("volume_error",)  # too little is as bad as too much: the size is compared
 IN_UNIT = (
@@ -34,13 +34,13 @@ class Sample:
 
     Attributes:
         estimates: of each repetition.
-        bounded: whether the metric lies in 0 to 1.
+        scale: what the metric can be.
         values: of each repetition and case, `(repetitions, cases)`, where a case has a score by itself.
         remake: makes an estimate from the values of one repetition.
     """
 
     estimates: Sequence[Estimate]
-    bounded: bool
+    scale: Scale
     values: Floats | None = None
     remake: Callable[[Floats], Estimate] | None = None
 
@@ -116,7 +116,7 @@ def measure(tables: Sequence[Table], cases: Cases, metrics: Sequence[str]) -> di
     samples = {name: _of_answers(name, tables, target, subjects) for name in metrics if name in OF_ONE_CASE}
     others = [name for name in metrics if name not in samples]
     parts = [_of_all_cases(others, table, target, subjects) for table in tables]
-    return samples | {name: Sample([part[name] for part in parts], name in IN_UNIT) for name in others}
+    return samples | {name: Sample([part[name] for part in parts], _scale(name)) for name in others}
 
 
 def contrast(metric: str, ours: Sample, theirs: Sample, subjects: Integers) -> Contrast:
@@ -187,13 +187,19 @@ def _of_columns(name: str, tables: Sequence[Table], subjects: Integers) -> Sampl
     if name.partition("/")[0] in SIGNED:
         values = np.abs(values)
     remake = partial(paired.resampled_mean, subjects=subjects)
-    return Sample([remake(row) for row in values], False, values, remake)
+    base = name.partition("/")[0]
+    return Sample([remake(row) for row in values], "share" if base in SHARES else "any", values, remake)
 
 
 def _of_answers(name: str, tables: Sequence[Table], target: str, subjects: Integers) -> Sample:
     values = np.stack([_answers(name, table, target) for table in tables])
     remake = partial(paired.mean_over_cases, subjects=subjects)
-    return Sample([remake(row) for row in values], name in IN_UNIT, values, remake)
+    return Sample([remake(row) for row in values], _scale(name), values, remake)
+
+
+def _scale(name: str) -> Scale:
+    """Return what a score of classes can be; the units of most are only some of the subjects."""
+    return "share" if name in ("auroc", "accuracy") else "unit" if name in IN_UNIT else "any"
 
 
 def _answers(name: str, table: Table, target: str) -> Floats:

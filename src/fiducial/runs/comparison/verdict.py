@@ -8,7 +8,7 @@ from math import isnan, sqrt
 
 from fiducial import paired
 from fiducial.objective import lower_is_better
-from fiducial.paired import Effect, Holm
+from fiducial.paired import Effect, Holm, Scale
 from fiducial.paired.repetition import ROUNDING
 from fiducial.reports.comparison.content import PairedTest, Score, Verdict
 from fiducial.runs.comparison.measure import Contrast, Sample
@@ -23,19 +23,19 @@ class Measured:
 
     Attributes:
         means: by metric, the mean over repetitions.
-        bounded: metrics that lie in 0 to 1.
+        scales: by metric, what it can be.
         contrasts: by metric, the setting against the reference; none for the reference.
     """
 
     means: Mapping[str, Effect]
-    bounded: frozenset[str]
+    scales: Mapping[str, Scale]
     contrasts: Mapping[str, Contrast]
 
     @classmethod
     def of(cls, samples: Mapping[str, Sample], contrasts: Mapping[str, Contrast]) -> Measured:
         """Return the summary of a setting."""
         means = {metric: paired.pool(sample.estimates).effect for metric, sample in samples.items()}
-        return cls(means, frozenset(metric for metric, sample in samples.items() if sample.bounded), contrasts)
+        return cls(means, {metric: sample.scale for metric, sample in samples.items()}, contrasts)
 
     @property
     def repetitions(self) -> int:
@@ -52,10 +52,7 @@ def scores_and_tests(settings: Sequence[Measured]) -> tuple[list[dict[str, Score
         metric: paired.moderate([setting.means[metric].runs[0] for setting in settings]) for metric in settings[0].means
     }
     scores = [
-        {
-            metric: _score(mean, steady[metric][number], metric in setting.bounded)
-            for metric, mean in setting.means.items()
-        }
+        {metric: _score(mean, steady[metric][number], setting.scales[metric]) for metric, mean in setting.means.items()}
         for number, setting in enumerate(settings)
     ]
     contrasts = [
@@ -89,9 +86,9 @@ def _steadied(found: Contrast, ours: paired.Runs, theirs: paired.Runs) -> Contra
     return replace(found, effect=replace(found.effect, runs=(ours, theirs)))
 
 
-def _score(mean: Effect, runs: paired.Runs, bounded: bool) -> Score:
+def _score(mean: Effect, runs: paired.Runs, scale: Scale) -> Score:
     """Return a score whose interval rests on the steadied variance; the deviation shown is the setting's own."""
-    low, high = replace(mean, runs=(runs,)).interval(bounded=bounded)
+    low, high = replace(mean, runs=(runs,)).interval(scale=scale)
     return Score(mean.value, low, high, sqrt(mean.runs[0].variance))
 
 
