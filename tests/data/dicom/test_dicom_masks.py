@@ -36,6 +36,80 @@ def segmentation(slices: list[Any], mask: NDArray[Any]) -> Any:
     return dataset
 
 
+def coded(number: int, *kinds: str, label: str = "", region: str = "") -> Any:
+    """Return the description of a segment: what it shows, modifiers of that, and where."""
+    first, *modifiers = [item(CodeValue=kind, CodingSchemeDesignator="SCT", CodeMeaning="Zelda") for kind in kinds]
+    if modifiers:
+        first.SegmentedPropertyTypeModifierCodeSequence = modifiers
+    described = item(SegmentNumber=number, SegmentLabel=label, SegmentedPropertyTypeCodeSequence=[first])
+    if region:
+        described.AnatomicRegionSequence = [item(CodeValue=region, CodingSchemeDesignator="SCT", CodeMeaning="Zelda")]
+    return described
+
+
+KIDNEY, LIVER, LEFT, RIGHT, TISSUE = "64033007", "10200004", "7771000", "24028007", "85756007"
+
+
+def study_of(folder: Path, segments: list[list[Any]]) -> None:
+    """Write a series with a SEG object of segments 1 and 2 for each list of descriptions."""
+    mask = np.zeros(VALUES.shape, np.uint8)
+    mask[1:4, 2:4, 1:6], mask[4, 0, 3] = 1, 2
+    for number, described in enumerate(segments):
+        slices = stack(VALUES, series=str(10 + number))
+        write_stack(slices, folder / str(number))
+        dataset = segmentation(slices, mask)
+        dataset.SOPInstanceUID = f"{dataset.SOPInstanceUID}.{number}"
+        dataset.SegmentSequence = described
+        write(dataset, folder / f"{number}" / "seg.dcm")
+
+
+def classes_of(folder: Path, rows: list[dict[str, str]]) -> list[tuple[int, int]]:
+    """Return the classes that segments 1 and 2 have in each mask."""
+    masks = [np.asarray(nibabel.load(folder / row["mask"]).dataobj).T for row in rows]
+    return sorted((int(mask[1, 2, 1]), int(mask[4, 0, 3])) for mask in masks)
+
+
+def test_segments_of_one_meaning_are_one_class(tmp_path: Path) -> None:
+    """Segment 1 is the left kidney in one file and the liver in the other."""
+    one = [coded(1, KIDNEY, LEFT, label="left one"), coded(2, LIVER)]
+    two = [coded(1, LIVER, label="Zelda's"), coded(2, KIDNEY, RIGHT)]
+    study_of(tmp_path / "in", [one, two])
+    _, rows = imported(tmp_path / "in", tmp_path / "out")
+    lines = (tmp_path / "out" / "classes.csv").read_text().splitlines()
+    assert lines[0] == "number,name,codes,masks"
+    classes = {line.rpartition(",")[0].partition(",")[2]: int(line[0]) for line in lines[1:]}
+    liver = classes[f"Liver,SCT {LIVER}"]
+    left = classes[f'"Kidney, Left",SCT {KIDNEY}; SCT {LEFT}']
+    right = classes[f'"Kidney, Right",SCT {KIDNEY}; SCT {RIGHT}']
+    assert {liver, left, right} == {1, 2, 3}
+    assert classes_of(tmp_path / "out", rows) == sorted([(left, liver), (liver, right)])
+    assert "elda" not in "".join(lines)
+
+
+def test_codes_of_several_segments_leave_it_to_the_labels(tmp_path: Path) -> None:
+    one = [coded(1, TISSUE, label="left lung"), coded(2, TISSUE, label="Right  lung")]
+    two = [coded(1, TISSUE, label="right lung"), coded(2, LIVER)]
+    study_of(tmp_path / "in", [one, two])
+    _, rows = imported(tmp_path / "in", tmp_path / "out")
+    assert classes_of(tmp_path / "out", rows) == [(1, 2), (2, 3)]
+    assert "lung" not in (tmp_path / "out" / "classes.csv").read_text(), "labels are typed by hand"
+
+
+def test_files_that_agree_keep_their_numbers_and_places_tell_apart(tmp_path: Path) -> None:
+    same = [coded(1, TISSUE, region=KIDNEY), coded(2, TISSUE, region=LIVER)]
+    study_of(tmp_path / "in", [same, same])
+    _, rows = imported(tmp_path / "in", tmp_path / "out")
+    assert classes_of(tmp_path / "out", rows) == [(1, 2), (1, 2)]
+    assert [line[-1] for line in (tmp_path / "out" / "classes.csv").read_text().splitlines()[1:]] == ["2", "2"]
+
+
+def test_a_segment_that_is_not_listed_is_refused(tmp_path: Path) -> None:
+    study_of(tmp_path / "in", [[coded(1, LIVER)]])
+    report, (row,) = imported(tmp_path / "in", tmp_path / "out")
+    assert row["mask"] == ""
+    assert "a segment 2, which it does not list" in report.having("refused")[0]["notes"]
+
+
 @pytest.mark.parametrize("orientation", [(1, 0, 0, 0, 1, 0), OBLIQUE])
 def test_segmentation_lies_on_its_series(tmp_path: Path, orientation: tuple[float, ...]) -> None:
     mask = np.zeros(VALUES.shape, np.uint8)

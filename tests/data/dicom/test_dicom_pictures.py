@@ -29,6 +29,21 @@ def test_cine_at_one_place_is_a_sequence(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decode(tmp_path / "out" / row["path"])[0], VALUES)
 
 
+@pytest.mark.parametrize("name", ["AcquisitionTime", "EchoTime", "InstanceNumber"])
+def test_frames_are_ordered_by_what_tells_them_apart(tmp_path: Path, name: str) -> None:
+    """The trigger time is the same in all of them, and the order of files and UIDs says nothing."""
+    slices = stack(VALUES, step=0.0)
+    for frame, (dataset, place) in enumerate(zip(slices, [3, 0, 5, 1, 4, 2], strict=True)):
+        dataset.TriggerTime, dataset.AcquisitionTime, dataset.EchoTime, dataset.InstanceNumber = 0, "101112", 30, 1
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", f"M{place}"]  # tells them apart, and has no order
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.276.0.7230010.3.{place + 1}"
+        setattr(dataset, name, f"1011{12 + frame}" if name == "AcquisitionTime" else frame + 1)
+    write_stack(slices, tmp_path / "in")
+    _, (row,) = imported(tmp_path / "in", tmp_path / "out")
+    assert row["kind"] == "sequence"
+    np.testing.assert_array_equal(decode(tmp_path / "out" / row["path"])[0], VALUES)
+
+
 @pytest.mark.parametrize("colour", [False, True])
 def test_multi_frame_ultrasound(tmp_path: Path, colour: bool) -> None:
     frames = np.random.default_rng(1).integers(0, 255, (4, 5, 6, 3)).astype(np.uint8)

@@ -7,6 +7,7 @@ geometry     slices in order, even spacing, the affine to mm
 pixels       values in real units, photometric inversion, windows
 annotation   text burned into pixels: announced, suspected, masked
 segmentation masks of SEG objects on the grid of their series
+segments     which class each of their segments is
 conversion   one series → one file
 study        folders → images, cases.csv and a report
 report       what was changed and what was refused

@@ -16,7 +16,7 @@ from fiducial.data.dicom.identity import identifiers_in, subject_key
 from fiducial.data.dicom.labels import Labels
 from fiducial.data.dicom.pixels import compact, rescaled, stored, unit_of, window_of
 from fiducial.data.dicom.pseudonym import Pseudonyms
-from fiducial.data.dicom.series import Series, Slice
+from fiducial.data.dicom.series import MOMENTS, Series, Slice
 from fiducial.errors import InputError
 
 if TYPE_CHECKING:
@@ -131,17 +131,20 @@ def _ordered(series: Series) -> list[Slice]:
         check_even(ordered)
         return ordered
     if series.kind == "sequence" and series.slices[0].position is not None:
-        return sorted(series.slices, key=_moment)
+        return _in_time(series.slices)
     return list(series.slices)
 
 
-def _moment(one: Slice) -> tuple[float, str]:
-    for name in ("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "AcquisitionNumber"):
+def _in_time(slices: Sequence[Slice]) -> list[Slice]:
+    """Return slices by the first attribute that is another number in each, or else by their UIDs."""
+    for name in MOMENTS:
         try:
-            return float(one.phases[name]), one.instance
+            moments = [float(one.phases[name]) for one in slices]
         except (KeyError, ValueError):
             continue
-    return 0.0, one.instance
+        if len(set(moments)) == len(moments):
+            return [one for _, one in sorted(zip(moments, slices, strict=True), key=lambda pair: pair[0])]
+    return sorted(slices, key=lambda one: one.instance)
 
 
 def _key(one: Slice) -> Any:

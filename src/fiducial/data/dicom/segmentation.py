@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fiducial.data.dicom.segments import GREATEST
 from fiducial.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,8 +33,13 @@ class Grid:
     affine: NDArray[np.float64]
 
 
-def mask_of(file: Path, grids: Sequence[tuple[str, Grid]]) -> tuple[str, NDArray[np.uint8]]:
-    """Return the case that a SEG object belongs to, and its segments' numbers as a mask on that case's grid.
+def mask_of(file: Path, grids: Sequence[tuple[str, Grid]], classes: Mapping[int, int]) -> tuple[str, NDArray[np.uint8]]:
+    """Return the case that a SEG object belongs to, and the classes of its segments as a mask on that case's grid.
+
+    Args:
+        file: the SEG object.
+        grids: cases, and where they lie.
+        classes: of each segment's number; numbers are classes where there are none.
 
     Raises:
         InputError: its series is not among those imported, or its frames lie off the grid, or segments overlap.
@@ -58,13 +64,15 @@ def mask_of(file: Path, grids: Sequence[tuple[str, Grid]]) -> tuple[str, NDArray
     for case, grid in grids:
         if grid.uid in uids:
             try:
-                return case, _placed(dataset, frames, grid, labelmap=kind == "LABELMAP")
+                return case, _placed(dataset, frames, grid, classes, labelmap=kind == "LABELMAP")
             except InputError as error:
                 reasons.append(str(error))
     raise InputError(reasons[-1])
 
 
-def _placed(dataset: Dataset, frames: NDArray[Any], grid: Grid, *, labelmap: bool) -> NDArray[np.uint8]:
+def _placed(
+    dataset: Dataset, frames: NDArray[Any], grid: Grid, classes: Mapping[int, int], *, labelmap: bool
+) -> NDArray[np.uint8]:
     import numpy as np
 
     mask = np.zeros(grid.shape, np.uint8)
@@ -72,12 +80,25 @@ def _placed(dataset: Dataset, frames: NDArray[Any], grid: Grid, *, labelmap: boo
     for frame, groups in zip(frames, dataset.PerFrameFunctionalGroupsSequence, strict=True):
         slot = _slice_of(groups, [groups, *shared], grid, frame.shape)
         plane = mask[:, :, slot]
-        number = 1 if labelmap else int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-        drawn = frame.T.astype(np.uint8) * np.uint8(number)
+        if labelmap:
+            drawn = _classed(frame.T, classes)
+        else:
+            number = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+            drawn = _classed(frame.T.astype(bool) * number, classes)
         if ((plane > 0) & (drawn > 0) & (plane != drawn)).any():
             raise InputError("its segments overlap; a mask has one class a voxel")
         mask[:, :, slot] = np.maximum(plane, drawn)
     return mask
+
+
+def _classed(numbers: NDArray[Any], classes: Mapping[int, int]) -> NDArray[np.uint8]:
+    import numpy as np
+
+    found, places = np.unique(numbers, return_inverse=True)
+    listed = {0: 0, **classes} if classes else {int(number): int(number) for number in found}
+    if unknown := [int(number) for number in found if int(number) not in listed or listed[int(number)] > GREATEST]:
+        raise InputError(f"its frames have a segment {unknown[0]}, which it does not list")
+    return np.array([listed[int(number)] for number in found], np.uint8)[places.reshape(numbers.shape)]
 
 
 def _slice_of(groups: Dataset, places: Sequence[Dataset], grid: Grid, size: tuple[int, ...]) -> int:

@@ -27,6 +27,11 @@ PHASES = (
     "ImageType",
     "AcquisitionTime",
 )
+# What orders frames at one place in time, the most specific first.
+MOMENTS = (
+    *("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "AcquisitionNumber"),
+    *("EchoTime", "EchoNumbers", "DiffusionBValue", "InstanceNumber"),
+)
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -43,7 +48,7 @@ class Slice:
         orientation: direction cosines of rows, then of columns.
         spacing: mm between rows, and between columns.
         thickness: mm, 0 where it is not told.
-        phases: values of `PHASES` by name.
+        phases: values of `PHASES` and `MOMENTS` by name.
     """
 
     file: Path
@@ -207,7 +212,7 @@ def _slice(file: Path, frame: int | None, places: Sequence[Dataset], dataset: Da
         orientation,
         spacing,  # type: ignore[arg-type]
         abs(float(thickness or 0)),
-        {name: str(dataset[name].value) for name in PHASES if name in dataset},
+        {name: str(dataset[name].value) for name in dict.fromkeys((*PHASES, *MOMENTS)) if name in dataset},
     )
 
 

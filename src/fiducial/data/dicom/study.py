@@ -20,6 +20,8 @@ from fiducial.data.dicom.guard import held, telling, told_by
 from fiducial.data.dicom.pseudonym import Pseudonyms
 from fiducial.data.dicom.report import Report, write_table
 from fiducial.data.dicom.segmentation import Grid, mask_of
+from fiducial.data.dicom.segments import COLUMNS as CLASSES
+from fiducial.data.dicom.segments import Classes
 from fiducial.data.dicom.series import Series, find
 from fiducial.errors import InputError
 
@@ -123,8 +125,11 @@ class Import:
         for series in self.shown(found.series):
             self._check_out(series)
             self._take(series, part)
+        classes = Classes(found.segmentations)
         for file in found.segmentations:
-            self._take_mask(file, part)
+            self._take_mask(file, part, classes)
+        if (part / "masks").is_dir():
+            write_table(part / "classes.csv", CLASSES, classes.rows())
 
     def _check_out(self, series: Series) -> None:
         """Refuse a result whose path tells who is in it: later runs log the path."""
@@ -156,10 +161,10 @@ class Import:
         if case.affine is not None and series.kind == "volume":
             self.grids.append((name, Grid(series.uid, case.values.shape, case.affine)))
 
-    def _take_mask(self, file: Path, part: Path) -> None:
+    def _take_mask(self, file: Path, part: Path, classes: Classes) -> None:
         facts = {"case": self.pseudonyms.name("mask", str(file)), "modality": "SEG", "kind": "mask"}
         try:
-            name, mask = mask_of(file, self.grids)
+            name, mask = mask_of(file, self.grids, classes.of(file))
             if self.rows[name]["mask"]:
                 raise InputError("its series has a mask already")
         except Exception as error:
@@ -169,6 +174,7 @@ class Import:
         (part / "masks").mkdir(exist_ok=True)
         grid = next(grid for case, grid in self.grids if case == name)
         written = write_values(part / "masks" / name, mask, grid.affine, "volume")
+        classes.count(file)
         self.rows[name]["mask"] = f"masks/{written.name}"
         self.report.add("imported", facts | {"case": name}, 1, Counter(), "mask")
 
