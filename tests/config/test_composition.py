@@ -263,3 +263,23 @@ def test_a_run_is_called_by_its_data_their_part_and_its_model() -> None:
     decathlon = ["data=decathlon", "data.source.task=Task04_Hippocampus"]
     assert compose(decathlon).cfg.name == "decathlon-Task04_Hippocampus-unet"
     assert compose([*decathlon, "name=own"]).cfg.name == "own"
+
+
+def test_another_content_of_a_table_is_another_run(tmp_path: Path) -> None:
+    """Corrected labels or splits; the same content in another file of that name is the same."""
+    table, splits = tmp_path / "cases.csv", tmp_path / "splits.csv"
+
+    def identity(labels: str, split: str | None = None) -> str:
+        names = ["train", "train", "val", "val", "test", "test"]
+        lines = [f"{n}.png,{label},{name}" for n, (label, name) in enumerate(zip(labels, names, strict=True))]
+        table.write_text("path,label,split\n" + "\n".join(lines) + "\n")
+        line = ["data=table", f"data.source.path={table}", "data.source.size=[8,8]", "data.source.channels=1"]
+        if split is not None:
+            splits.write_text("case,split\n" + "".join(f"{n}.png,{name}\n" for n, name in enumerate(split.split())))
+            line.append(f"data.splits={splits}")
+        return compose(line).identity()
+
+    plain = identity("ababab")
+    assert identity("ababab") == plain
+    assert len({plain, identity("ababba"), identity("ababab", "train train val val test test")}) == 3
+    assert identity("ababab", "train val train val test test") != identity("ababab", "train train val val test test")

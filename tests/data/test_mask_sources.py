@@ -387,6 +387,20 @@ class TestMaskTable:
         assert sorted(cases.subject[cases.where("test")]) == ["s1", "s5", "s7", "s9"]
         assert MaskTable(path=self.write(tmp_path, self.rows(tmp_path)), **options).sites is None
 
+    def test_what_a_fingerprint_depends_on(self, tmp_path: Path) -> None:
+        """Which channel a file is of, and the values of columns that are used."""
+        rows = [{**row, "subject": f"s{n}", "age": str(50 + n)} for n, row in enumerate(self.rows(tmp_path, 6))]
+
+        def found(first: str, age: str, *names: str) -> str:
+            changed = [{**rows[0], "path": first, "age": age}, *rows[1:]]
+            options = {"classes": ["background", "a", "b"], "allow_incomplete": True}
+            table = MaskTable(path=self.write(tmp_path, changed), columns=Columns(names=list(names)), **options)
+            return table.fingerprint()["sha256"]
+
+        assert found("i0.nii.gz|", "50") != found("|i0.nii.gz", "50")
+        assert found("i0.nii.gz|", "50") == found("i0.nii.gz|", "51")
+        assert found("i0.nii.gz|", "50", "age") != found("i0.nii.gz|", "51", "age")
+
     @pytest.mark.parametrize("intensity", ["percentiles", "zscore", "histogram"])
     def test_a_case_that_lacks_a_channel(self, tmp_path: Path, intensity: str) -> None:
         rows = self.rows(tmp_path, 6)

@@ -181,3 +181,8 @@ def test_bytes_that_spacing_made_numbers_of_are_in_unit_range() -> None:
     same = Preparation(spacing=(1.0, 1.0, 1.0))(given)
     np.testing.assert_allclose(same.image, volume / 255, atol=1e-5)
     assert Preparation()(given).image.dtype == np.uint8
+
+
+def test_pictures_are_not_cropped() -> None:
+    with pytest.raises(InputError, match=r"data\.prepare\.crop_above is for volumes"):
+        Preparation(crop_above=0)(Sample(np.zeros((1, 8, 8), np.float32)))

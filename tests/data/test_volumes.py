@@ -11,7 +11,15 @@ from masked_files import OBLIQUE, save_nifti, volume
 from PIL import Image
 
 from fiducial.data.sample import Sample, as_mask, check_same_grid
-from fiducial.data.volumes import file_name, read_mask, read_picture_mask, read_volume, read_volumes, write_mask
+from fiducial.data.volumes import (
+    file_name,
+    read_mask,
+    read_picture_mask,
+    read_volume,
+    read_volumes,
+    refuse_equal_names,
+    write_mask,
+)
 from fiducial.errors import InputError
 
 LPS = np.diag([-1.0, -1.0, 1.0])  # SimpleITK's axes lead to the left and the back
@@ -167,3 +175,19 @@ def test_a_coloured_mask_is_refused(tmp_path: Path) -> None:
 
 def test_names_of_cases_become_names_of_files() -> None:
     assert file_name("phantom/subject3/00") == "phantom_subject3_00"
+
+
+def test_long_names_are_cut_and_stay_apart(tmp_path: Path) -> None:
+    kinds = ("t1", "t2", "flair", "t1ce") * 3
+    cases = ["|".join(f"some/folder/of/a/study/{kind}{n}.nii.gz" for kind in kinds) + "ü" * n for n in range(3)]
+    names = [file_name(case) for case in cases]
+    assert len(set(names)) == 3
+    for name in names:
+        (tmp_path / f"{name}.nii.gz").write_text("")
+        (tmp_path / f"{name}.nii.gz.123456.partial").write_text("")
+    refuse_equal_names(cases)
+
+
+def test_cases_whose_masks_would_be_one_file_are_named() -> None:
+    with pytest.raises(InputError, match="cases a/b and a_b"):
+        refuse_equal_names(["a/b", "c", "a_b"])

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from scipy import stats
 
 from fiducial.data.boxes import Boxes, Frame
 from fiducial.metrics.boxes import CaseBoxes
@@ -85,6 +86,18 @@ def test_intervals_are_those_of_drawn_subjects() -> None:
     assert found["cpm"].value == pytest.approx(DetectionScorer(cases, ["a"])()["cpm"][0])
     assert found["cpm"].low == pytest.approx(low, abs=0.05)
     assert found["cpm"].high == pytest.approx(high, abs=0.05)
+
+
+def test_boxes_that_are_all_found_have_the_exact_interval_of_their_subjects() -> None:
+    """Of 12 subjects with two images each, 8 have boxes."""
+    box, none = np.array([[2.0, 2.0, 8.0, 8.0]]), np.zeros((0, 4))
+    kinds = [(box, np.array([0.9])) if number < 16 else (none, np.zeros(0)) for number in range(24)]
+    cases = [CaseBoxes(b, score, np.zeros(len(b), np.int64), b, np.zeros(len(b), np.int64)) for b, score in kinds]
+    found = detection_intervals(cases, np.arange(24) // 2, ["a"], "centre", num_resamples=50)
+    for name, subjects in (("cpm", 8), ("sensitivity_at_1", 8), ("image_auroc", 4)):
+        exact = stats.binomtest(subjects, subjects).proportion_ci(method="exact")
+        assert (found[name].low, found[name].high) == (pytest.approx(exact.low), 1.0), name
+    assert np.isnan([found["map"].low, found["map"].high]).all()
 
 
 def test_one_subject_has_no_interval() -> None:

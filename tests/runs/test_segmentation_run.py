@@ -102,6 +102,10 @@ def test_volumes_from_training_to_prediction(tmp_path: Path) -> None:
     assert table["left organ (ml)"][0] == pytest.approx((mask == 1).sum() * 2.0 / 1000)
     assert (mask == np.asarray(before.dataobj)).mean() > 0.99
 
+    (out / "scores.json").rename(tmp_path / "scores.json")
+    with pytest.raises(InputError, match=r"task\.postprocessing is chosen in the run's test, which has not been"):
+        run(given[0], [*given[1:], str(tmp_path / "early.csv")])
+
 
 def make_drive(folder: Path) -> None:
     """Write the layout of DRIVE with small pictures: a bright line over dark patches, in a square field of view."""

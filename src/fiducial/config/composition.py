@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ class Composed:
         sweep: how several runs would be started: the groups `launcher` and `search`.
         sweep_choices: the options picked in these.
         implied: keys that were given and say what their class does anyway.
+        tables: hashes of the text files that list the cases and their splits.
     """
 
     cfg: DictConfig
@@ -57,6 +60,7 @@ class Composed:
     sweep: DictConfig
     sweep_choices: dict[str, str]
     implied: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
 
     def resolved(self) -> dict[str, Any]:
         """Return the configuration as plain containers, interpolations replaced by their values."""
@@ -73,7 +77,7 @@ class Composed:
         return replace(self, cfg=cfg, overrides=(*self.overrides, f"study={study}"))
 
     def identity(self) -> str:
-        """Return the hash of all settings that can change a result.
+        """Return the hash of all settings, and of the content of tables of cases, that can change a result.
 
         The same data may lie elsewhere, and a value may be given or be the default of its class.
         """
@@ -81,6 +85,8 @@ class Composed:
         for key in PLACES:
             cfg[key] = f"<{key}>"
         relevant = {key: value for key, value in described(cfg).items() if key not in WITHOUT_EFFECT}
+        if self.tables:
+            relevant["tables"] = list(self.tables)
         return hashlib.sha256(json.dumps(without(relevant, self.implied), sort_keys=True).encode()).hexdigest()
 
 
@@ -162,7 +168,11 @@ def _complete(
         sweep_choices = {group: choices.pop(group) for group in SWEEP_GROUPS if group in choices}
         own = tuple(line for line in overrides if not _of_sweep(line))
         composed = Composed(cfg, choices, own, sweep, sweep_choices)
-        composed = replace(composed, implied=_implied(composed, {**choices, **inner}, groups))
+        composed = replace(
+            composed,
+            implied=_implied(composed, {**choices, **inner}, groups),
+            tables=tuple(map(_hash_of, [*source.tables, *filter(None, [cfg.data.get("splits")])])),
+        )
         _check_private(source, composed)
     return composed
 
@@ -198,6 +208,23 @@ def _source(cfg: DictConfig, choices: Mapping[str, str], *, look_only: bool) -> 
         spec = type(source.spec).__name__
         raise InputError(f"{_named(source)}.spec: expected a fiducial.data.source.Spec as a property, got {spec}")
     return source
+
+
+def _hash_of(file: Path | str) -> str:
+    """Return the hash of a file's content; nothing where it is not there, which whoever reads it says.
+
+    Sweeps ask for one file a thousand times: the answer is kept while time and size of the file are the same.
+    """
+    try:
+        known = os.stat(file)
+        return _hash_as_of(str(file), known.st_mtime_ns, known.st_size)
+    except OSError:
+        return ""
+
+
+@lru_cache
+def _hash_as_of(file: str, time: int, size: int) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def _named(source: Any) -> str:

@@ -100,6 +100,11 @@ class BoxTable(FileSource, BoxedSource):
         """The CSV file of images."""
         return self.table.path
 
+    @property
+    def tables(self) -> Sequence[Path]:
+        """The CSV files of images and of boxes."""
+        return list(dict.fromkeys([self.table.path, self.boxes.path]))
+
     @cached_property
     def _lines(self) -> dict[str, dict[str, str]]:
         """What the table says of each case: its first line."""

@@ -107,6 +107,10 @@ class MaskTable(VolumeFiles):
         covariates = self.covariates
         return replace(super().spec, columns=covariates.features if covariates is not None else ())
 
+    def fingerprint(self) -> Mapping[str, str]:
+        """Return a hash of every file's content with its place in its case, of the case, subject, split and columns."""
+        return self.table.with_columns(super().fingerprint())
+
     def listed(self) -> list[Entry]:
         """Return the files of every line."""
         self.table.refuse_repeated()

@@ -138,12 +138,13 @@ class MaskedFiles(MaskedSource):
         return np.array([[file is not None for file in entry.images] for entry in self.entries])
 
     def fingerprint(self) -> Mapping[str, str]:
-        """Return a hash of every file's content with its case, subject and split."""
+        """Return a hash of every file's content with its place in its case, the case, subject and split."""
         from fiducial.data.download import known_hashes
 
         digest = hashlib.sha256()
         for entry in self.entries:
-            hashes = [known_hashes(file, self.cache)["sha256"] for file in entry.files]
+            files = (*entry.images, entry.mask, entry.region)
+            hashes = ["" if file is None else known_hashes(file, self.cache)["sha256"] for file in files]
             digest.update("\0".join([entry.case, entry.subject, entry.split, *hashes]).encode() + b"\n")
         return {"sha256": digest.hexdigest(), "files": str(sum(len(entry.files) for entry in self.entries))}
 

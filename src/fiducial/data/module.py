@@ -27,6 +27,7 @@ from fiducial.data.prepared import Prepare, PreparedCases
 from fiducial.data.sampler import BatchSampler
 from fiducial.data.sides import sides_of
 from fiducial.data.source import SPLITS, Cases, Source
+from fiducial.data.volumes import refuse_equal_names
 from fiducial.errors import InputError, nearest
 from fiducial.randomness import generator
 from fiducial.types import Float, Int, Tensor
@@ -154,6 +155,7 @@ class DataModule(pl.LightningDataModule):
         if self.sampling == "balanced":
             raise InputError("data.sampling=balanced is for labels; for masks data.patches.foreground balances classes")
         _ = self._sides  # a class without its other side is refused before anything is learned
+        refuse_equal_names(self.cases.case.tolist())
 
     def _check_boxed(self) -> None:
         if self.spec.target == BOXES:

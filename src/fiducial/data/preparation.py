@@ -75,7 +75,16 @@ class Preparation:
         return json.dumps([VERSION, monai.__version__, vars(self)], sort_keys=True, default=list)
 
     def __call__(self, sample: Sample) -> Sample:
-        """Return the prepared case; channels that it lacks stay 0."""
+        """Return the prepared case; channels that it lacks stay 0.
+
+        Raises:
+            InputError: a picture is to be cropped.
+        """
+        if self.crop_above is not None and sample.affine is None:
+            raise InputError(
+                "data.prepare.crop_above is for volumes: nothing tells where a cropped picture lay. Crop the files, or "
+                "leave it out"
+            )
         if sample.absent:
             there = [number for number in range(len(sample.image)) if number not in sample.absent]
             found = self(replace(sample, image=sample.image[there], absent=()))

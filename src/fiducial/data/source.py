@@ -7,7 +7,7 @@ specification before torch is loaded.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -134,6 +134,11 @@ class Source(ABC):
     def place(self) -> Path | None:
         """The file that lists the cases; None where there is no such file."""
         return None
+
+    @property
+    def tables(self) -> Sequence[Path]:
+        """Text files that say which cases there are, and what of each: with another content it is another data set."""
+        return [] if self.place is None else [self.place]
 
     def look_only(self) -> None:
         """Be told that nothing is learned from the cases: a source may then take some that it refuses otherwise."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 PREDICTIONS = "predictions"  # folder of a run in which predicted masks lie
 NIFTI = (".nii", ".nii.gz")
+LONGEST = 200  # bytes of a case's name in that of a file, which may have 255 with its suffixes
 # Black, white, then colours that people with any colour vision tell apart (Okabe and Ito).
 PALETTE = ((0, 0, 0), (255, 255, 255), (213, 94, 0), (0, 158, 115), (0, 114, 178), (230, 159, 0), (204, 121, 167))
 
@@ -134,9 +136,26 @@ def read_picture_mask(file: Path, num_classes: int, stored: Stored | None = None
     return as_mask(values[0], num_classes, file, stored)
 
 
+def refuse_equal_names(cases: Iterable[str]) -> None:
+    """Refuse ids of which two would be the name of one file.
+
+    Raises:
+        InputError: naming them.
+    """
+    known: dict[str, str] = {}
+    for case in cases:
+        other = known.setdefault(file_name(case), case)
+        if other != case:
+            raise InputError(f"cases {other} and {case}: their masks would both be files {file_name(case)}; rename one")
+
+
 def file_name(case: str) -> str:
-    """Return a case's id as the name of a file, without its suffix."""
-    return case.replace("/", "_").replace("\\", "_")
+    """Return a case's id as the name of a file, without its suffix; a long one is cut, and told apart by a hash."""
+    name = case.replace("/", "_").replace("\\", "_")
+    if len(name.encode()) <= LONGEST:
+        return name
+    cut = name.encode()[: LONGEST - 17].decode(errors="ignore")
+    return f"{cut}-{hashlib.sha256(case.encode()).hexdigest()[:16]}"
 
 
 def mask_file(stem: Path, affine: NDArray[np.float64] | None) -> Path:

@@ -25,7 +25,8 @@ def detection_intervals(
 ) -> dict[str, Interval]:
     """Return every score with its percentile bootstrap interval over subjects.
 
-    Subjects are drawn with replacement, and with a subject come all of its cases. One subject has no interval.
+    Subjects are drawn with replacement, and with a subject come all of its cases. One subject has no interval. Where
+    all boxes are found without a false one, or none is, sensitivities have the exact bounds of the subjects with boxes.
 
     Args:
         cases: of boxes.
@@ -39,12 +40,35 @@ def detection_intervals(
     scorer = DetectionScorer(cases, classes, rule)
     names, subject_of_case = np.unique(subjects, return_inverse=True)
     chunks = [scorer(weights) for weights in resampled_weights(subject_of_case, num_resamples, seed)]
+    units = {
+        name: _units(cases if part is None else [case.of(classes.index(part)) for case in cases], subject_of_case, base)
+        for name, base, part in map(_parts, chunks[0])
+    }
     return {
         name: percentile_interval(
-            float(values[0]), np.concatenate([chunk[name] for chunk in chunks]), len(names), confidence
+            float(values[0]),
+            np.concatenate([chunk[name] for chunk in chunks]),
+            len(names),
+            confidence,
+            units=units[name],
         )
         for name, values in scorer().items()
     }
+
+
+def _parts(name: str) -> tuple[str, str, str | None]:
+    """Return a score's name, what it is of all classes, and the class that it is of."""
+    base, _, part = name.partition("/")
+    return name, base, part or None
+
+
+def _units(cases: Sequence[CaseBoxes], subjects: NDArray[np.int64], base: str) -> int | None:
+    """Return how many subjects a share is about; None where the score is no share."""
+    positive = np.array([len(case.truth) > 0 for case in cases])
+    counts = [len(np.unique(subjects[flags])) for flags in (positive, ~positive)]
+    if base == "image_auroc":
+        return max(min(counts), 1)
+    return max(counts[0], 1) if base == "cpm" or base.startswith("sensitivity") else None
 
 
 def scored_cases(

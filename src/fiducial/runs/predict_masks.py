@@ -83,10 +83,21 @@ def _windows(cfg: DictConfig) -> Windows:
 
 
 def _decided(cfg: DictConfig, out: Path) -> tuple[float, tuple[str, ...]]:
-    """Return the threshold of the run's test and what it corrected; 0.5 and nothing where there was no test yet."""
+    """Return the threshold above which pixels are called, and what is corrected: as set, or as the run's test chose.
+
+    Raises:
+        InputError: the test that chooses has not been.
+    """
+    asked = {"threshold": cfg.task.get("threshold", 0.5), "postprocessing": cfg.task.get("postprocessing", "choose")}
     found = folder.scores(out) if folder.is_finished(out) else {}
-    corrections = found.get("postprocessing", {})
-    return found.get("threshold", 0.5), tuple(corrections.get(name, "none") for name in list(cfg.data.spec.classes)[1:])
+    if missing := [f"task.{name}" for name, value in asked.items() if value == "choose" and name not in found]:
+        raise InputError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} chosen in the run's test, which has not "
+            f"been: let it come to its end first (fiducial train resume={out.name})"
+        )
+    chosen = found.get("postprocessing", {})
+    corrections = tuple(chosen.get(name, asked["postprocessing"]) for name in list(cfg.data.spec.classes)[1:])
+    return found.get("threshold", asked["threshold"]), corrections
 
 
 def _read(file: Path, cfg: DictConfig) -> Sample:

@@ -94,7 +94,9 @@ class Segmented(Results):
     def pictures(self, data: DataModule) -> dict[str, Figure]:
         """Return how scores spread, and overlays of the best, the median and the worst case."""
         chosen, classes = self._chosen(data), data.spec.classes
-        found = {"class_scores": class_scores(self.table.scores, classes[1:])}
+        assert isinstance(data.source, MaskedSource)
+        unit = "pixels" if data.source.sample(0).affine is None else "mm"
+        found = {"class_scores": class_scores(self.table.scores, classes[1:], unit)}
         if not chosen:
             return found
         if data.spec.spatial_dims == 2:

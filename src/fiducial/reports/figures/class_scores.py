@@ -16,12 +16,13 @@ SHOWN = ("dice", "hd95", "surface_dice", "recall", "precision", "cldice")
 
 
 @styled
-def class_scores(scores: Mapping[str, NDArray[np.float64]], classes: Sequence[str]) -> Figure:
+def class_scores(scores: Mapping[str, NDArray[np.float64]], classes: Sequence[str], unit: str = "mm") -> Figure:
     """Draw a panel a score with a box a class, and a dot a case over it; cases without the score are counted.
 
     Args:
         scores: by column, `dice` or `dice/<class>`, `(cases,)`; NaN where a score is undefined.
         classes: names, without the background.
+        unit: of distances: mm, or pixels.
     """
     shown = [name for name in SHOWN if name in scores]
     figure = Figure(figsize=(3.4 * max(len(shown), 1) + 0.4, 3.6), layout="constrained")
@@ -39,7 +40,7 @@ def class_scores(scores: Mapping[str, NDArray[np.float64]], classes: Sequence[st
         axes.set_xticks(range(1, len(columns) + 1), labels, fontsize=9)
         axes.set_xlim(0.4, len(columns) + 0.6)
         axes.set_ylim(*_limits(np.concatenate(values), share=name != "hd95"))
-        axes.set_title(f"{name.replace('_', ' ')}{' (mm)' if name == 'hd95' else ''}")
+        axes.set_title(f"{name.replace('_', ' ')}{f' ({unit})' if name == 'hd95' else ''}")
     return figure
 
 
