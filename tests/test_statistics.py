@@ -155,6 +155,21 @@ def test_perfect_answers_have_the_exact_bounds_of_the_rarest_kind_of_subjects() 
     assert np.isnan([found["average_precision"].low, found["average_precision"].high]).all()
 
 
+def test_subjects_with_cases_of_both_kinds_make_half_as_many_independent_pairs() -> None:
+    labels = np.tile([0, 1], 10)
+    found = bootstrap(np.eye(2)[labels], labels, np.arange(20) // 2, "binary", num_resamples=50)
+    assert found["auroc"].low == pytest.approx(stats.binomtest(5, 5).proportion_ci(method="exact").low)
+    assert found["recall"].low == pytest.approx(stats.binomtest(10, 10).proportion_ci(method="exact").low)
+
+
+def test_f1_of_nothing_right_is_bounded_by_what_is_there_or_called() -> None:
+    """5 positive cases missed and 5 negative ones called: the share of right ones among these 10 is F1 / (2 - F1)."""
+    labels, called = np.repeat([1, 0, 0], [5, 5, 10]), np.repeat([0, 1, 0], [5, 5, 10])
+    found = bootstrap(np.eye(2)[called], labels, np.arange(20), "binary", num_resamples=50)["f1"]
+    share = stats.binomtest(0, 10).proportion_ci(method="exact").high
+    assert (found.value, found.low, found.high) == (0, 0, pytest.approx(2 * share / (1 + share)))
+
+
 def test_the_recall_of_one_answer_to_all_is_not_known_for_sure() -> None:
     labels = np.arange(40) % 4 // 3  # 10 of 40 are positive
     found = bootstrap(np.tile([0.3, 0.7], (40, 1)), labels, np.arange(40), "binary", num_resamples=50)

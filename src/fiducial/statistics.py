@@ -103,6 +103,9 @@ def bootstrap(
         for name, value in scores(probabilities, labels, target).items()
     }
     intervals["calibration_error"] = _reflected(intervals["calibration_error"])
+    if intervals["f1"].value == 0:  # J of what is there or called would be right: F1 = 2 J / (1 + J)
+        jaccard = intervals["f1"].high
+        intervals["f1"] = replace(intervals["f1"], high=2 * jaccard / (1 + jaccard))
     return intervals
 
 
@@ -184,8 +187,8 @@ def percentile_interval(
 def exact_bounds(value: float, units: int, confidence: float) -> tuple[float, float]:
     """Return the bounds of a share that is 1, or 0, in each of some independent units.
 
-    Clopper and Pearson, Biometrika 26, 1934, 404-413. They hold for AUROC, too: as many pairs of a positive and a
-    negative unit as the rarer kind has units are independent, and all of them are in order.
+    Clopper and Pearson, Biometrika 26, 1934, 404-413. They hold for AUROC, too, whose units are pairs of a positive and
+    a negative subject, no subject in two of them: these are independent, and all of them are in order.
 
     Args:
         value: 0 or 1.
@@ -247,15 +250,15 @@ class _Scorer:
             counts = [len(np.unique(subjects[column > 0])) for column in flags.T[shown]]
             return min((count for count in counts if count), default=1)
 
-        every = slice(None)
+        every, num_subjects = slice(None), len(np.unique(subjects))
         return {
-            "accuracy": len(np.unique(subjects)),
+            "accuracy": num_subjects,
             "balanced_accuracy": min(fewest(self.truth, every), fewest(self.others, every)),
             "recall": fewest(self.truth, self.shown),
             "specificity": fewest(self.others, self.shown),
             "precision": fewest(self.called, self.shown),
             "f1": fewest(np.maximum(self.truth, self.called), self.shown),
-            "auroc": min(fewest(self.truth, self.shown), fewest(self.others, self.shown)),
+            "auroc": max(1, min(*(fewest(kind, self.shown) for kind in (self.truth, self.others)), num_subjects // 2)),
         }
 
     def _count_scores(self, weights: Floats) -> dict[str, Floats]:

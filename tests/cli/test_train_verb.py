@@ -9,7 +9,9 @@ import pytest
 
 from fiducial.cli import train
 from fiducial.cli.command import run
+from fiducial.config import compose
 from fiducial.errors import InputError
+from fiducial.runs import folder
 from fiducial.sweeps import sweep
 
 SOURCE = '''
@@ -189,3 +191,20 @@ def test_own_data_and_network_train(own: Path, fiducial: Any, tmp_path: Path) ->
     answer = fiducial(*command)
     assert answer.code == 0, answer.message
     assert list(tmp_path.glob("outputs/runs/bars-tiny/*/scores.json"))
+
+
+def test_a_run_whose_table_has_changed_is_not_gone_on_with(tmp_path: Path) -> None:
+    table = tmp_path / "cases.csv"
+    content = "path,label,split\n" + "".join(
+        f"{n}.png,{'ab'[n % 2]},{['train', 'val', 'test'][n // 2]}\n" for n in range(6)
+    )
+    table.write_text(content)
+    size = ["data.source.size=[8,8]", "data.source.channels=1", f"outputs={tmp_path / 'outputs'}"]
+    composed = compose(["data=table", f"data.source.path={table}", *size])
+    out = folder.create(composed, composed.identity())
+    table.write_text(content.replace("4.png,a", "4.png,b"))
+    with pytest.raises(InputError, match="began with another content of the files that list its cases"):
+        run("train", [f"resume={out}"])
+    table.write_text(content)
+    with pytest.raises(InputError, match=r"0\.png"):  # it goes on, and finds no pictures
+        run("train", [f"resume={out}", f"outputs={tmp_path / 'outputs'}"])

@@ -100,7 +100,7 @@ def test_a_run_whose_cases_do_not_fit_is_told_so_once(source: NnunetRaw, capfd: 
     cases = PreparedCases(source, Counting(), limit_gib=1.5 * one.image.nbytes / 2**30)
     for row in (0, 1, 2):
         cases[row]
-    assert capfd.readouterr().err.count("less than this run's prepared cases take") == 1
+    assert capfd.readouterr().err.count("cases of this run give way") == 1
     PreparedCases(source, Counting(intensity="minmax"), limit_gib=1.5 * one.image.nbytes / 2**30)[0]
     assert not capfd.readouterr().err, "what an earlier run left gives way in silence"
 
@@ -111,7 +111,28 @@ def test_the_room_on_disk_is_not_looked_at_for_every_case(source: NnunetRaw, mon
     cases = PreparedCases(source, Preparation())
     for row in range(4):
         cases[row]
-    assert len(looks) == 1
+    assert len(looks) == 1, "nothing was noted yet"
+
+
+def _fill(source: NnunetRaw, limit: float, number: int) -> None:
+    cases = PreparedCases(source, Preparation(intensity=[0, 100 + number]), limit_gib=limit)
+    for row in range(4):
+        cases[row]
+
+
+def test_processes_together_keep_to_the_room(source: NnunetRaw, tmp_path: Path) -> None:
+    PreparedCases(source, Preparation(intensity=[0, 99]))[0]
+    size = sum(file.stat().st_size for file in folders(tmp_path)[0].iterdir())
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_fill, args=(source, 5.5 * size / 2**30, number)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=120)
+        assert worker.exitcode == 0
+    assert 4 <= len(folders(tmp_path)) <= 5
+    note = int((tmp_path / "cache" / "prepared" / "room").read_text())
+    assert note <= 5.5 * size
 
 
 def test_few_files_are_open_at_once(source: NnunetRaw, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,10 +168,11 @@ def test_a_case_that_gives_way_again_and_again_is_named(source: NnunetRaw, monke
         PreparedCases(source, Preparation())[0]
 
 
-def test_a_case_of_which_a_file_is_missing_is_prepared_again(source: NnunetRaw, tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["image.npy", "facts.json"])
+def test_a_case_of_which_a_file_is_missing_is_prepared_again(source: NnunetRaw, tmp_path: Path, missing: str) -> None:
     PreparedCases(source, Counting())[0]
     (folder,) = folders(tmp_path)
-    (folder / "image.npy").unlink()
+    (folder / missing).unlink()
     found = PreparedCases(source, Counting())[0]
     np.testing.assert_array_equal(found.image, Preparation()(source.sample(0)).image)
     assert folders(tmp_path) == [folder], "nothing is left aside"

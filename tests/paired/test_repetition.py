@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan, sqrt
 from typing import Any
 
@@ -80,10 +81,16 @@ def test_answers_that_are_all_right_or_all_wrong_have_the_exact_interval(value: 
     assert np.isnan(mean.interval(scale="unit")).all()
 
 
-def test_a_mean_at_the_end_that_varies_between_runs_stays_inside() -> None:
-    mean = paired.Effect(1.0, 0.01, 20, (paired.Runs(1, float("nan"), 0.0, 0.0),))
-    low, high = mean.interval(scale="share")
-    assert (low, high) == (pytest.approx(1 - 0.1 * stats.t.ppf(0.975, 19)), 1.0)
+def test_what_other_settings_say_of_runs_narrows_no_interval_at_the_end() -> None:
+    """Three runs that are right in all of ten units, beside settings whose runs vary a little, or much."""
+    mean = paired.pool([paired.mean_over_cases(np.ones(10), np.arange(10)) for _ in range(3)]).effect
+    exact = stats.binomtest(10, 10).proportion_ci(method="exact")
+    for variance in (1e-6, 0.04):
+        steadied = replace(mean, runs=(paired.Runs(3, variance, 6.0, 0.0),))
+        low, high = steadied.interval(scale="share")
+        half = stats.t.ppf(0.975, steadied.freedom()) * (variance / 3) ** 0.5
+        assert (low, high) == (pytest.approx(min(exact.low, 1 - half)), 1.0)
+        assert np.isnan(steadied.interval(scale="unit")).all()
 
 
 @pytest.mark.slow

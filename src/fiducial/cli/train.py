@@ -170,8 +170,22 @@ def _resume(out: Path) -> int:
     if _rank() > 0:
         return _join(out)
     cfg = folder.config(out)
+    _check_tables(cfg, out)
     _import_training(cfg)(cfg, out, resume=folder.has_begun(out))
     return 0
+
+
+def _check_tables(cfg: DictConfig, out: Path) -> None:
+    """Refuse to go on with a run whose cases, labels or splits are no longer those that it began with."""
+    from fiducial.config.composition import table_hashes
+    from fiducial.config.construction import component
+    from fiducial.runs import folder
+
+    if (known := folder.record(out).tables) and tuple(known) != table_hashes(component(cfg.data.source), cfg):
+        raise InputError(
+            f"{out} began with another content of the files that list its cases or splits; it cannot go on with this "
+            "one. Put them back, or start a new run"
+        )
 
 
 def _import_training(cfg: DictConfig) -> Callable[..., Any]:

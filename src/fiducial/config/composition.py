@@ -171,7 +171,7 @@ def _complete(
         composed = replace(
             composed,
             implied=_implied(composed, {**choices, **inner}, groups),
-            tables=tuple(map(_hash_of, [*source.tables, *filter(None, [cfg.data.get("splits")])])),
+            tables=table_hashes(source, cfg),
         )
         _check_private(source, composed)
     return composed
@@ -208,6 +208,11 @@ def _source(cfg: DictConfig, choices: Mapping[str, str], *, look_only: bool) -> 
         spec = type(source.spec).__name__
         raise InputError(f"{_named(source)}.spec: expected a fiducial.data.source.Spec as a property, got {spec}")
     return source
+
+
+def table_hashes(source: Any, cfg: DictConfig) -> tuple[str, ...]:
+    """Return the hashes of the text files that list a source's cases, and of the one that says their splits."""
+    return tuple(map(_hash_of, [*source.tables, *filter(None, [cfg.data.get("splits")])]))
 
 
 def _hash_of(file: Path | str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -20,7 +21,8 @@ from fiducial.data.masked import MaskedSource
 from fiducial.data.sample import Sample
 from fiducial.errors import InputError
 
-FACTS = "facts.json"
+FACTS, ROOM = "facts.json", "room"  # of a case; the bytes that all cases take
+READING = 2  # part of what a case is kept under; goes up when files are read as something else
 PART = ".part-"  # of a folder that is being written or deleted
 MAPPED = 128  # cases mapped at once; each of their arrays takes a file handle, of which a process has some 1,000
 ATTEMPTS = 3  # to read a case that other processes keep deleting
@@ -51,22 +53,20 @@ class PreparedCases:
     Args:
         source: of the cases.
         prepare: None takes cases as they are.
-        limit_gib: room on disk for all prepared cases together; those unused for longest give way. Up to 8 processes
-            that write at once keep to it.
+        limit_gib: room on disk for all prepared cases together; those unused for longest give way.
     """
 
     def __init__(self, source: MaskedSource, prepare: Prepare | None = None, *, limit_gib: float = 50.0) -> None:
         self.source, self.prepare, self.limit = source, prepare, int(limit_gib * 2**30)
         self._open: dict[int, Sample] = {}  # the one asked for last is the last
         self._used: set[Path] = set()
-        self._allowance = 0  # bytes that may be written before the room on disk is looked at again
         self._told = False
 
     def __len__(self) -> int:
         return len(self.source.cases)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_open": {}, "_used": set(), "_allowance": 0}  # a worker maps the files itself
+        return {**vars(self), "_open": {}, "_used": set()}  # a worker maps the files itself
 
     def __getitem__(self, row: int) -> Sample:
         """Return a prepared case.
@@ -83,12 +83,14 @@ class PreparedCases:
     def _fetched(self, row: int) -> Sample:
         if self.source.cache is None:
             return self._made(row)
-        key = hashlib.sha256(f"{self.source.identity(row)}\n{self.prepare.key if self.prepare else ''}".encode())
+        made_by = self.prepare.key if self.prepare else ""
+        key = hashlib.sha256(f"{self.source.identity(row)}\n{READING}\n{made_by}".encode())
         folder = self.source.cache / "prepared" / key.hexdigest()[:24]
         for _ in range(ATTEMPTS):
+            made = None if (folder / FACTS).is_file() else self._made(row)
             try:
-                if not (folder / FACTS).is_file():
-                    self._write(folder, self._made(row))
+                if made is not None:
+                    self._write(folder, made)
                 os.utime(folder)
                 sample = _read(folder)
             except FileNotFoundError:  # another process needed the room, or somebody deleted a part of it
@@ -126,18 +128,26 @@ class PreparedCases:
             shutil.rmtree(aside, ignore_errors=True)
 
     def _reserve(self, parent: Path, needed: int) -> None:
-        """Make room for a case; look at what others have written only after an eighth of what was free then."""
-        if needed > self._allowance:
-            free, deleted = _make_room(parent, needed, self.limit)
-            self._allowance = max(needed, free // 8)
-            if deleted & self._used and not self._told:
-                self._told = True
-                print(
-                    f"data.cache_limit_gib={self.limit / 2**30:g} is less than this run's prepared cases take: each is "
-                    "prepared again when its turn comes, which takes time. Raise it, or let data.prepare crop more",
-                    file=sys.stderr,
-                )
-        self._allowance -= needed
+        """Note that a case will be there, and make room for it: all are looked at when what is noted is too much."""
+        with (parent / ROOM).open("a+") as room:
+            fcntl.flock(room, fcntl.LOCK_EX)  # until it is closed
+            room.seek(0)
+            noted = room.read()
+            total = int(noted) if noted.isdecimal() else self.limit
+            if total + needed > self.limit:
+                total, deleted = _make_room(parent, needed, self.limit)
+                self._tell(deleted)
+            room.truncate(0)
+            room.write(str(total + needed))
+
+    def _tell(self, deleted: set[Path]) -> None:
+        if deleted & self._used and not self._told:
+            self._told = True
+            print(
+                f"data.cache_limit_gib={self.limit / 2**30:g} is used up: cases of this run give way, and are prepared "
+                "again when their turn comes, which takes time. Raise it, or let data.prepare crop more",
+                file=sys.stderr,
+            )
 
 
 def _read(folder: Path) -> Sample:
@@ -154,12 +164,13 @@ def _rename(aside: Path, folder: Path) -> None:
     try:
         aside.rename(folder)
     except OSError:
-        if not (folder / FACTS).is_file():
-            raise
+        if not (folder / FACTS).is_file():  # a part of a case is in the way
+            _delete(folder)
+            aside.rename(folder)
 
 
 def _make_room(parent: Path, needed: int, limit: int) -> tuple[int, set[Path]]:
-    """Delete the cases unused for longest until there is room; return the bytes that are free then, and what went.
+    """Delete the cases unused for longest until there is room; return the bytes that are taken then, and what went.
 
     Raises:
         InputError: one case alone is more than the limit.
@@ -170,20 +181,21 @@ def _make_room(parent: Path, needed: int, limit: int) -> tuple[int, set[Path]]:
             f"(data.cache_limit_gib={limit / 2**30:g})"
         )
     _forget_abandoned(parent)
-    folders = [entry for entry in parent.iterdir() if (entry / FACTS).is_file()]
-    sizes = {folder: _size(folder) for folder in folders}
+    sizes = {entry: _size(entry) for entry in parent.iterdir() if entry.is_dir()}
     total, deleted = sum(sizes.values()), set()
-    for folder in sorted(folders, key=_last_use):
+    cases = [folder for folder in sizes if not folder.name.startswith(PART)]
+    for folder in sorted(cases, key=_last_use):
         if total + needed <= limit:
             break
         _delete(folder)
         deleted.add(folder)
         total -= sizes[folder]
-    return limit - total, deleted
+    return total, deleted
 
 
 def _delete(folder: Path) -> None:
-    """Delete a case: at once for those who look for it, whatever happens in the middle."""
+    """Delete a case, if it is there: at once for those who look for it, whatever happens in the middle."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=PART, dir=folder.parent))
     with suppress(FileNotFoundError):  # another process was faster
         folder.rename(aside)

@@ -106,8 +106,8 @@ class Effect:
     def interval(self, confidence: float = 0.95, *, scale: Scale = "any") -> tuple[float, float]:
         """Return the bounds of its confidence interval, NaN where too little is known.
 
-        Within 0 to 1 the interval is made on the logit scale. At an end of that, where nothing varies, a share has the
-        exact bounds of its units, and another score has none.
+        Within 0 to 1 the interval is made on the logit scale. At an end of that, where no case tells how cases vary, a
+        share has at least the exact bounds of its units, and another score has none.
 
         Args:
             confidence: coverage that is aimed at.
@@ -122,9 +122,10 @@ class Effect:
         if end is None:
             middle, half = log(self.value / (1 - self.value)), half / (self.value * (1 - self.value))
             return float(expit(middle - half)), float(expit(middle + half))
-        if half > ROUNDING:
-            return max(0.0, end - half), min(1.0, end + half)
-        return exact_bounds(end, self.num_units, confidence) if scale == "share" else (nan, nan)
+        if scale == "unit":
+            return nan, nan
+        low, high = exact_bounds(end, self.num_units, confidence)
+        return max(0.0, min(low, end - half)), min(1.0, max(high, end + half))
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def _units(cases: Sequence[CaseBoxes], subjects: NDArray[np.int64], base: str) -
     positive = np.array([len(case.truth) > 0 for case in cases])
     counts = [len(np.unique(subjects[flags])) for flags in (positive, ~positive)]
     if base == "image_auroc":
-        return max(min(counts), 1)
+        return max(min(*counts, len(np.unique(subjects)) // 2), 1)
     return max(counts[0], 1) if base == "cpm" or base.startswith("sensitivity") else None
 
 

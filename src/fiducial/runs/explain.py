@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -160,7 +159,7 @@ def explain_split(
     intervals = mean_intervals(table, seed=cfg.seed)
     content = {"layer": explainer.activation.layer, "cases": len(table)}
     content |= {"scores": {name: asdict(interval) for name, interval in intervals.items()}}
-    (place / "localisation.json").write_text(json.dumps(content, indent=1))
+    folder.write_json(place / "localisation.json", content)
     for name, interval in intervals.items():
         print(f"{name.replace('_', ' ')}: {with_bounds(interval)}")
 

@@ -51,6 +51,7 @@ class Record:
         settings: every scalar setting by dotted key.
         title: what the run is called in the tracking UI; by default its name.
         sweep: folder of the sweep that it belongs to, relative to the run's own.
+        tables: hashes of the text files that list its cases and their splits.
     """
 
     identity: str
@@ -59,6 +60,7 @@ class Record:
     settings: dict[str, Any] = field(default_factory=dict)
     title: str = ""
     sweep: str = ""
+    tables: tuple[str, ...] = ()
 
 
 def create(composed: Composed, identity: str, *, title: str = "", sweep: Path | None = None) -> Path:
@@ -82,7 +84,8 @@ def create(composed: Composed, identity: str, *, title: str = "", sweep: Path | 
     out.mkdir(parents=True)
     (out / CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(composed.resolved())))
     parent = os.path.relpath(sweep, out) if sweep else ""
-    record = Record(identity, composed.choices, composed.overrides, settings(composed.cfg), title, parent)
+    facts = settings(composed.cfg), title, parent, composed.tables
+    record = Record(identity, composed.choices, composed.overrides, *facts)
     write_whole(out / RECORD, json.dumps(asdict(record), indent=1))
     return out
 
@@ -199,8 +202,13 @@ def is_finished(out: Path) -> bool:
 
 
 def write_scores(out: Path, content: Mapping[str, Any]) -> None:
-    """Write scores as strict JSON, whole or not at all: what is not a number is null."""
-    write_whole(out / SCORES, json.dumps(_nulled(content), indent=1, allow_nan=False))
+    """Write a run's scores, see `write_json`."""
+    write_json(out / SCORES, content)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write strict JSON, whole or not at all: what is not a number is null."""
+    write_whole(path, json.dumps(_nulled(content), indent=1, allow_nan=False))
 
 
 def scores(out: Path) -> dict[str, Any]:

@@ -98,10 +98,13 @@ class Reporter(pl.Callback):
 
     def __init__(self, number: int, report: Report) -> None:
         self._number, self._report = number, report
-        self._next = 0.0
+        self._next, self._steps = 0.0, 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say that training has begun."""
+        """Say that training has begun, and of how many steps it will be."""
+        # Asked for later, in the test, Lightning sets the training's loaders up again, and waits for all processes.
+        steps = trainer.estimated_stepping_batches
+        self._steps = int(steps) if steps != float("inf") else 0
         self._tell(trainer, trainer.current_epoch)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -129,6 +132,4 @@ class Reporter(pl.Callback):
         if not trainer.is_global_zero:
             return
         best = next((one.best_value for one in trainer.callbacks if isinstance(one, Checkpoints)), None)  # type: ignore[attr-defined]
-        steps = trainer.estimated_stepping_batches
-        known = int(steps) if steps != float("inf") else 0
-        self._report(Progress(self._number, epoch, trainer.max_epochs or 0, trainer.global_step, known, best))
+        self._report(Progress(self._number, epoch, trainer.max_epochs or 0, trainer.global_step, self._steps, best))

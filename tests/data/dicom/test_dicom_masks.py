@@ -103,6 +103,50 @@ def test_files_that_agree_keep_their_numbers_and_places_tell_apart(tmp_path: Pat
     assert [line[-1] for line in (tmp_path / "out" / "classes.csv").read_text().splitlines()[1:]] == ["2", "2"]
 
 
+def test_the_background_that_label_maps_describe_is_no_class(tmp_path: Path) -> None:
+    """Frames of a label map hold numbers of segments, 0 among them, which may be described."""
+    mask = np.zeros(VALUES.shape, np.uint8)
+    mask[1:4, 2:4, 1:6], mask[4, 0, 3] = 1, 2
+    slices = stack(VALUES)
+    write_stack(slices, tmp_path / "in")
+    dataset = segmentation(slices, mask)
+    drawn = [slot for slot in range(len(mask)) if mask[slot].any()]
+    pixels = mask[drawn]
+    dataset.SegmentationType, dataset.NumberOfFrames = "LABELMAP", len(drawn)
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelData = 7, pixels.tobytes() + b"\0" * (pixels.size % 2)
+    dataset.PerFrameFunctionalGroupsSequence = [
+        item(PlanePositionSequence=[item(ImagePositionPatient=slices[slot].ImagePositionPatient)]) for slot in drawn
+    ]
+    dataset.SegmentSequence = [item(SegmentNumber=0, SegmentLabel="Background"), coded(1, LIVER), coded(2, KIDNEY)]
+    write(dataset, tmp_path / "in" / "seg.dcm")
+    _, (row,) = imported(tmp_path / "in", tmp_path / "out")
+    found = np.asarray(nibabel.load(tmp_path / "out" / row["mask"]).dataobj).T
+    np.testing.assert_array_equal(found, mask)
+    assert (tmp_path / "out" / "classes.csv").read_text().splitlines()[1:] == [
+        f"1,Liver,SCT {LIVER},1",
+        f"2,Kidney,SCT {KIDNEY},1",
+    ]
+
+
+def test_codes_of_a_scheme_of_somebodys_own_leave_it_to_the_labels(tmp_path: Path) -> None:
+    """And what they say is written nowhere, under whatever scheme it stands."""
+    one, two = ([coded(1, "X", label=label, region=LIVER), coded(2, KIDNEY)] for label in ("tumour", "edema"))
+    for described in (one[0], two[0]):
+        described.SegmentedPropertyTypeCodeSequence[0].CodeValue = "Quimby-Zelda"
+    study_of(tmp_path / "in", [one, two])
+    _, rows = imported(tmp_path / "in", tmp_path / "out")
+    assert classes_of(tmp_path / "out", rows) == [(1, 3), (2, 3)]
+    assert "Zelda" not in (tmp_path / "out" / "classes.csv").read_text()
+
+
+def test_a_file_that_lists_no_segments_beside_others_that_do_is_refused(tmp_path: Path) -> None:
+    study_of(tmp_path / "in", [[coded(1, LIVER), coded(2, KIDNEY)], []])
+    report, rows = imported(tmp_path / "in", tmp_path / "out")
+    assert sorted(bool(row["mask"]) for row in rows) == [False, True]
+    assert "does not list its segments" in report.having("refused")[0]["notes"]
+
+
 def test_a_segment_that_is_not_listed_is_refused(tmp_path: Path) -> None:
     study_of(tmp_path / "in", [[coded(1, LIVER)]])
     report, (row,) = imported(tmp_path / "in", tmp_path / "out")

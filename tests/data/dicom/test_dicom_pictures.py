@@ -44,6 +44,16 @@ def test_frames_are_ordered_by_what_tells_them_apart(tmp_path: Path, name: str) 
     np.testing.assert_array_equal(decode(tmp_path / "out" / row["path"])[0], VALUES)
 
 
+def test_frames_past_midnight_come_last(tmp_path: Path) -> None:
+    slices = stack(VALUES, step=0.0)
+    times = ["235958", "235959", "000000", "000001.5", "000002", "000003"]
+    for dataset, time, number in zip(slices, times, [4, 2, 6, 1, 3, 5], strict=True):
+        dataset.AcquisitionTime, dataset.InstanceNumber = time, number
+    write_stack(slices, tmp_path / "in")
+    _, (row,) = imported(tmp_path / "in", tmp_path / "out")
+    np.testing.assert_array_equal(decode(tmp_path / "out" / row["path"])[0], VALUES)
+
+
 @pytest.mark.parametrize("colour", [False, True])
 def test_multi_frame_ultrasound(tmp_path: Path, colour: bool) -> None:
     frames = np.random.default_rng(1).integers(0, 255, (4, 5, 6, 3)).astype(np.uint8)

@@ -28,6 +28,7 @@ COLUMNS = (
     *("path", "subject", "case", "label", "mask", "study", "series", "date", "modality", "kind", "description"),
     *("size", "spacing_mm", "frame_time_s", "unit", "window"),
 )
+NOON = 120000  # HHMMSS
 CENTIMETRES = 3  # PhysicalUnitsXDirection of an ultrasound region
 
 
@@ -142,6 +143,8 @@ def _in_time(slices: Sequence[Slice]) -> list[Slice]:
             moments = [float(one.phases[name]) for one in slices]
         except (KeyError, ValueError):
             continue
+        if name == "AcquisitionTime" and max(moments) - min(moments) > NOON:  # HHMMSS, past midnight
+            moments = [moment + 2 * NOON if moment < NOON else moment for moment in moments]
         if len(set(moments)) == len(moments):
             return [one for _, one in sorted(zip(moments, slices, strict=True), key=lambda pair: pair[0])]
     return sorted(slices, key=lambda one: one.instance)
@@ -247,8 +250,10 @@ def _frame_time(dataset: Dataset, ordered: Sequence[Slice]) -> str:
     import numpy as np
 
     try:
-        if "TriggerTime" in ordered[0].phases and len({one.phases.get("TriggerTime") for one in ordered}) > 1:
-            return f"{np.diff([float(one.phases['TriggerTime']) for one in ordered]).mean() / 1000:.6g}"
+        if all("TriggerTime" in one.phases for one in ordered):
+            steps = np.diff([float(one.phases["TriggerTime"]) for one in ordered])
+            if len(steps) and steps.min() > 0:
+                return f"{steps.mean() / 1000:.6g}"
         if dataset.get("FrameTime"):
             return f"{float(dataset.FrameTime) / 1000:.6g}"
         if dataset.get("FrameTimeVector"):

@@ -95,7 +95,7 @@ def _classed(numbers: NDArray[Any], classes: Mapping[int, int]) -> NDArray[np.ui
     import numpy as np
 
     found, places = np.unique(numbers, return_inverse=True)
-    listed = {0: 0, **classes} if classes else {int(number): int(number) for number in found}
+    listed = {**classes, 0: 0} if classes else {int(number): int(number) for number in found}
     if unknown := [int(number) for number in found if int(number) not in listed or listed[int(number)] > GREATEST]:
         raise InputError(f"its frames have a segment {unknown[0]}, which it does not list")
     return np.array([listed[int(number)] for number in found], np.uint8)[places.reshape(numbers.shape)]

@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 
 COLUMNS = ("number", "name", "codes", "masks")
 GREATEST = 255  # class of a mask
-# Schemes whose codes are a terminology's own, and so say nothing about a person.
-SCHEMES = ("SCT", "SRT", "DCM", "FMA", "RADLEX", "NCIt", "UMLS", "LN")
-CODE = re.compile(r"[A-Za-z0-9.-]{1,16}")
+# What the codes of known schemes look like: whatever else stands there may have been typed by somebody.
+CODES = {
+    **dict.fromkeys(("SCT", "DCM", "FMA"), re.compile(r"\d{1,18}")),
+    **dict.fromkeys(("NCIt", "UMLS"), re.compile(r"C\d{1,8}")),
+    "SRT": re.compile(r"[A-Z]-[0-9A-F]{3,6}"),
+    "RADLEX": re.compile(r"RID\d{1,8}"),
+    "LN": re.compile(r"\d{1,7}-\d"),
+}
+# Tissue, anatomical structure, morphologically abnormal structure: what programs write where nobody chose anything.
+ANYTHING = ("SCT 85756007", "SRT T-D0050", "SCT 91723000", "SCT 49755003", "SRT M-01000")
 KINDS = ("SegmentedPropertyTypeCodeSequence", "SegmentedPropertyTypeModifierCodeSequence")
 PLACES = ("AnatomicRegionSequence", "AnatomicRegionModifierSequence")
 
@@ -32,22 +39,25 @@ class Segment:
         number: in its file.
         codes: of what it shows and where, such as `SCT 64033007`.
         label: as somebody typed it, in lower case; it is compared, and written nowhere.
+        told: whether the codes are all that it has, and say what it is.
     """
 
     number: int
     codes: tuple[str, ...]
     label: str
+    told: bool
 
 
 class Classes:
     """The class of each segment of several SEG objects: equal codes, equal class.
 
-    Codes that a file gives to several segments ("tissue") do not tell them apart: their labels do. Segments that
-    nothing is said of keep to their number. Classes are numbered from 1, in the order of the smallest number that a
-    segment of theirs has, so that files which agree keep their numbers, and the order of files has no say.
+    Codes that a file gives to several segments, that could be of anything ("tissue") or of a scheme of somebody's own
+    do not tell segments apart: their labels do, or else their numbers. The background, number 0, is no class. Classes
+    are numbered from 1, in the order of the smallest number that a segment of theirs has, so that files which agree
+    keep their numbers, and the order of files has no say.
 
     Args:
-        files: SEG objects; those that cannot be read, or do not list their segments, are left out.
+        files: SEG objects; those that do not list their segments are left out, and refused beside others that do.
     """
 
     def __init__(self, files: Iterable[Path]) -> None:
@@ -68,11 +78,15 @@ class Classes:
         self._masks: Counter[int] = Counter()
 
     def of(self, file: Path) -> Mapping[int, int]:
-        """Return the class of each segment number of a file; none where it does not list its segments.
+        """Return the class of each segment number of a file; none where no file lists its segments.
 
         Raises:
-            InputError: there are more classes than a mask can have.
+            InputError: it does not list its segments, or there are more classes than a mask can have.
         """
+        if self._segments and file not in self._segments:
+            raise InputError(
+                "it does not list its segments, so that nobody knows which of the others' classes they are"
+            )
         found = {segment.number: self._number[self._key(segment)] for segment in self._segments.get(file, ())}
         if found and max(found.values()) > GREATEST:
             raise InputError(f"the segmentations have {len(self._order)} kinds of segments; a mask has {GREATEST}")
@@ -80,7 +94,7 @@ class Classes:
 
     def count(self, file: Path) -> None:
         """Note that a file became a mask."""
-        self._masks.update(self.of(file).values())
+        self._masks.update(set(self.of(file).values()))
 
     def rows(self) -> list[dict[str, str]]:
         """Return a line a class, in the order of their numbers; the name is the standard's, empty where it has none."""
@@ -96,7 +110,7 @@ class Classes:
 
     def _key(self, segment: Segment) -> tuple[str, ...]:
         """Return what makes two segments one class; the last part is not to be shown."""
-        if segment.codes and segment.codes not in self._shared:
+        if segment.told and segment.codes not in self._shared:
             return (*segment.codes, "")
         return (*segment.codes, segment.label or str(segment.number))
 
@@ -106,28 +120,28 @@ def _segments(file: Path) -> list[Segment]:
 
     try:
         dataset = pydicom.dcmread(file, stop_before_pixels=True)
-        return [
-            Segment(
-                int(item.SegmentNumber),
-                tuple(code for names in (KINDS, PLACES) for code in _codes(item, names)),
-                " ".join(str(item.get("SegmentLabel", "")).casefold().split()),
-            )
-            for item in dataset.get("SegmentSequence") or []
-        ]
-    except Exception:  # the file is refused, with a reason, when its mask is read
+        return [_segment(item) for item in dataset.get("SegmentSequence") or [] if int(item.SegmentNumber)]
+    except Exception:  # refused as one that lists nothing; the message of a library may quote the header
         return []
 
 
-def _codes(item: Dataset, names: tuple[str, str]) -> list[str]:
-    """Return the first code of a sequence, and those of its modifiers, beside or inside it."""
+def _segment(item: Dataset) -> Segment:
+    kinds, places = _codes(item, KINDS), _codes(item, PLACES)
+    codes = tuple(filter(None, (*kinds, *places)))
+    label = " ".join(str(item.get("SegmentLabel", "")).casefold().split())
+    told = bool(kinds) and None not in (*kinds, *places) and not set(codes) <= set(ANYTHING)
+    return Segment(int(item.SegmentNumber), codes, label, told)
+
+
+def _codes(item: Dataset, names: tuple[str, str]) -> list[str | None]:
+    """Return the first code of a sequence, and those of its modifiers, beside or inside it; None for one unknown."""
     name, modifier = names
-    found: list[str] = []
+    found: list[str | None] = []
     for code in (item.get(name) or [])[:1]:
-        modifiers = [*(item.get(modifier) or []), *(code.get(modifier) or [])]
-        for each in (code, *modifiers):
+        for each in (code, *(item.get(modifier) or []), *(code.get(modifier) or [])):
             scheme, value = str(each.get("CodingSchemeDesignator", "")), str(each.get("CodeValue", ""))
-            if scheme in SCHEMES and CODE.fullmatch(value):
-                found.append(f"{scheme} {value}")
+            known = scheme in CODES and CODES[scheme].fullmatch(value)
+            found.append(f"{scheme} {value}" if known else None)
     return found
 
 

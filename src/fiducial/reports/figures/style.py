@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from itertools import product
+from math import isnan
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -128,6 +129,6 @@ def middle_cut(name: str, length: int = 36) -> str:
 def with_bounds(interval: Interval, digits: int = 3) -> str:
     """Return `0.912 [0.880, 0.940]`, or the value alone where there are no bounds."""
     value = f"{interval.value:.{digits}f}"
-    if interval.num_resamples_used == 0:
+    if isnan(interval.low):
         return value
     return f"{value} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"

@@ -116,7 +116,10 @@ def measure(tables: Sequence[Table], cases: Cases, metrics: Sequence[str]) -> di
     samples = {name: _of_answers(name, tables, target, subjects) for name in metrics if name in OF_ONE_CASE}
     others = [name for name in metrics if name not in samples]
     parts = [_of_all_cases(others, table, target, subjects) for table in tables]
-    return samples | {name: Sample([part[name] for part in parts], _scale(name)) for name in others}
+    scales = {name: _scale(name) for name in others}
+    if _mixed(tables[0], subjects):  # fewer pairs of them are independent than the rarer kind has subjects
+        scales |= {"auroc": "unit"}
+    return samples | {name: Sample([part[name] for part in parts], scales[name]) for name in others}
 
 
 def contrast(metric: str, ours: Sample, theirs: Sample, subjects: Integers) -> Contrast:
@@ -200,6 +203,13 @@ def _of_answers(name: str, tables: Sequence[Table], target: str, subjects: Integ
 def _scale(name: str) -> Scale:
     """Return what a score of classes can be; the units of most are only some of the subjects."""
     return "share" if name in ("auroc", "accuracy") else "unit" if name in IN_UNIT else "any"
+
+
+def _mixed(table: Table, subjects: Integers) -> bool:
+    """Tell whether a subject has cases of different labels."""
+    assert table.label is not None
+    pairs = np.column_stack([subjects, table.label.reshape(len(subjects), -1)])
+    return len(np.unique(pairs, axis=0)) > len(np.unique(subjects))
 
 
 def _answers(name: str, table: Table, target: str) -> Floats:
