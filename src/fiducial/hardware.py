@@ -23,9 +23,7 @@ from fiducial.errors import InputError, nearest
 
 Accelerator = Literal["auto", "cpu", "gpu", "mps"]
 Together = Literal["auto", "ddp", "fsdp"]
-Bits = Literal[
-    "32-true", "64-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed", "16", "32", "64", "bf16", 16, 32, 64
-]
+Bits = Literal["32-true", "16-mixed", "bf16-mixed", "16", "32", "bf16", 16, 32]  # weights have 32 bits
 Precision = Literal["fastest", "transformer-engine", "transformer-engine-float16"] | Bits
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's mallopt(3)
 
@@ -96,6 +94,8 @@ class Hardware:
         available = torch.cuda.device_count()
         if self.device_type == "cuda" and self.devices != "auto" and int(self.devices) > available:
             raise InputError(f"hardware.devices={self.devices} was asked for, but {build}")
+        if self.sync_batchnorm and self.device_type != "cuda":
+            raise InputError("hardware.sync_batchnorm=true needs CUDA GPUs; false fits this machine")
         if self.strategy == "fsdp" and self.device_type != "cuda":
             raise InputError("hardware=fsdp needs CUDA GPUs; on a CPU hardware=cpu_ddp fits")
         if self.num_nodes > 1 and not launched():

@@ -14,7 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from fiducial.losses.boundary import DiceBoundary, signed_distance
-from fiducial.losses.overlap import soft_dice
+from fiducial.losses.overlap import DiceFocal, soft_dice
 from fiducial.losses.topology import SoftDiceClDice, soft_cldice, soft_skeleton
 from fiducial.metrics.skeleton import skeleton
 from fiducial.tasks.segmentation import loss_target, settled
@@ -145,3 +145,20 @@ def test_the_boundary_loss_counts_distance() -> None:
 
     assert value(4) < value(7) < value(11)
     assert value(11) - value(4) == pytest.approx(0.05 * 7 / 144, rel=1e-3)
+
+
+def test_dice_and_focal_loss_are_of_one_softmax() -> None:
+    """By the formulas; a constant added to all logits changes nothing."""
+    generator = torch.Generator().manual_seed(2)
+    logits, mask = torch.randn(2, 3, 6, 7, generator=generator), torch.randint(3, (2, 6, 7), generator=generator)
+    p, truth = logits.softmax(1).double().numpy(), np.eye(3)[mask.numpy()].transpose(0, 3, 1, 2)
+    own = (p * truth).sum(1)
+    weight = np.array([1.0, 2.0, 0.5])
+    weights = weight[mask.numpy()]
+    focal = (weights * (1 - own) ** 1.5 * -np.log(own)).sum() / weights.sum()
+    both, total = (p * truth).sum((0, 2, 3))[1:], (p + truth).sum((0, 2, 3))[1:]
+    expected = 0.3 * (1 - (2 * both / total).mean()) + 2 * focal
+    loss = DiceFocal(gamma=1.5, lambda_dice=0.3, lambda_focal=2, weight=torch.tensor(weight).float())
+    assert float(loss(logits, mask)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss(logits + 5, mask)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss(logits.log_softmax(1), mask)) == pytest.approx(expected, rel=1e-5)

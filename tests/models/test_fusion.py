@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from fiducial.models.filled import Filled
 from fiducial.models.image_table import ImageTable
 from fiducial.models.late_fusion import LateFusion
 from fiducial.models.plain_cnn import PlainCNN
+from fiducial.models.resnet import ResNet
 from fiducial.models.wnet import WNet
 from fiducial.runs.build import build_model
 
@@ -40,6 +42,24 @@ def test_what_a_missing_modality_holds_has_no_effect(join: str) -> None:
     assert torch.equal(model(image, present=present), model(other, present=present))
     assert not torch.allclose(model(image, present=present), model(image))
     assert torch.equal(model(image), model(image, present=torch.ones(2, 3, dtype=torch.bool)))
+
+
+@pytest.mark.parametrize("present", [[1, 1, 0, 1, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]])
+def test_statistics_of_a_batch_are_of_the_modalities_that_are_there(present: list[int]) -> None:
+    """In training, with batch normalisation: what stands for a missing image takes no part in it."""
+    backbone = partial(ResNet, in_channels=1, num_outputs=6, widths=(4, 4, 4, 4))
+    model = late("features", channels=2, backbone=backbone).train()
+    image, there = torch.randn(5, 2, 8, 8), flags(*([1, there] for there in present))
+    other = torch.where(there[:, :, None, None], image, torch.tensor(7.0))
+    state = copy.deepcopy(model.state_dict())
+    found = model(image, present=there)
+    model.load_state_dict(state)
+    torch.testing.assert_close(model(other, present=there), found)
+    if sum(present) > 1:
+        model.load_state_dict(state)
+        alone = model.encoders[1](image[torch.tensor(present, dtype=torch.bool)][:, [1]])
+        model.load_state_dict(state)
+        torch.testing.assert_close(model._encoded(model.encoders[1], image[:, [1]], there[:, 1])[0][there[:, 1]], alone)
 
 
 @pytest.mark.parametrize("join", ["features", "logits"])

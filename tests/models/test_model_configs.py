@@ -10,9 +10,11 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from fiducial.config.composition import register
 from fiducial.config.contract import unmet
 from fiducial.tasks.segmentation import heads_of
 
+register()  # resolvers that the options use
 FOLDER = Path(__file__).parents[2] / "conf" / "model"
 WRAPPERS = ("image_table", "late_fusion")  # see test_fusion
 OPTIONS = sorted({file.stem for file in FOLDER.glob("*.yaml")} - {*WRAPPERS})

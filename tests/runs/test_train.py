@@ -126,6 +126,17 @@ def test_full_batch_takes_one_step_an_epoch(train: Train) -> None:
     assert torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 3
 
 
+@pytest.mark.parametrize("rest", [(), ("epochs=1", "optimizer=full_batch", "optimizer.lr=0.3")])
+def test_accumulated_batches_are_one_batch(rest: tuple[str, ...], train: Train, weights: Any) -> None:
+    """Of 24 cases 7, 7 and 7, 3 are two steps, as 14 and 10 are; one batch alone is not halved."""
+    network = ("model.widths=[4]", "model.dense=[4]", "optimizer=sgd", "optimizer.lr=0.3", "epochs=2")
+    sizes = () if rest else ("data.batch_size=7",)
+    one = train(*network, *([] if rest else ["data.batch_size=14"]), *rest, outputs="one")
+    several = train(*network, *sizes, *rest, "hardware.accumulate=2", outputs="several")
+    for name, value in weights(one).items():
+        torch.testing.assert_close(weights(several)[name], value, atol=1e-6, rtol=1e-5)
+
+
 def test_debug_overfit_reaches_no_loss(train: Train, points: Points) -> None:
     out = train("debug=overfit", "objective=train/loss", "epochs=200", "optimizer.lr=0.02")
     losses = curve(points(out), "train/loss")

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from fiducial.config import compose
 from fiducial.data.phantom import Phantom
+from fiducial.errors import InputError
 from fiducial.hardware import Hardware
 from fiducial.runs.build import build_data, build_task
 from fiducial.tasks.base import Task
 from fiducial.tasks.classification import Classification, class_probabilities, loss_target
+from fiducial.tasks.gathering import Mean
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0]])
 
@@ -69,6 +73,40 @@ def test_balanced_class_weights_equal_those_of_scikit_learn() -> None:
         weight = task_of(*source, f"loss={loss}", "loss.weight=balanced").loss.weight
         expected = compute_class_weight("balanced", classes=np.arange(3), y=label)
         np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-6)
+
+
+def test_balanced_weights_of_the_levels_of_ordered_classes() -> None:
+    options = {"target": "ordinal", "num_classes": 4, "prior": [0.4, 0.3, 0.2, 0.1]}
+    label = labels_of(**options)
+    source = ["data.source.target=ordinal", "data.source.num_classes=4", "data.source.prior=[0.4,0.3,0.2,0.1]"]
+    task = task_of(*source, "loss=ordinal", "loss.pos_weight=balanced")
+    expected = [(label <= level).sum() / (label > level).sum() for level in range(3)]
+    np.testing.assert_allclose(task.loss.pos_weight.numpy(), expected, rtol=1e-6)
+    given = task_of(*source, "loss=ordinal", "loss.pos_weight=[1,2,3]").loss.pos_weight
+    assert given.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("loss", ["loss=bce", "loss=ordinal data.source.target=ordinal"])
+def test_weights_that_would_balance_nothing_are_refused(loss: str) -> None:
+    with pytest.raises(InputError, match=r"loss\.pos_weight=balanced fits"):
+        task_of(*loss.split(), "loss.weight=balanced")
+
+
+def test_the_weighted_loss_of_an_epoch_does_not_depend_on_the_batches() -> None:
+    task = task_of("data.source.prior=[0.9,0.1]", "loss.weight=balanced")
+    generator = torch.Generator().manual_seed(0)
+    logits, label = torch.randn(50, 2, generator=generator), (torch.rand(50, generator=generator) < 0.1).long()
+    task._trainer = SimpleNamespace(world_size=1)
+    found = []
+    for size in (1, 7, 50):
+        mean = Mean()
+        for start in range(0, 50, size):
+            part = label[start : start + size]
+            batch = {"label": part, "valid": len(part), "size": len(part)}
+            mean.add(task.loss(logits[start : start + size], part), task.amount(batch))
+        found.append(float(mean.compute(torch.device("cpu"))))
+    weights = task.loss.weight[label].numpy()
+    assert found == pytest.approx([log_loss(label, logits.double().softmax(1), sample_weight=weights)] * 3, rel=1e-5)
 
 
 def test_balanced_weight_of_the_positive_class() -> None:

@@ -72,9 +72,40 @@ def test_the_loss_of_several_outputs_by_hand() -> None:
     torch.manual_seed(0)
     loss, _ = task.step(batch)
     late, early = task.model(batch["image"])
-    truth = batch["mask"][:, None]
-    parts = [task.loss(settled(head, batch["mask"], batch["region"]), truth) for head in (late, early)]
+    inside, parts = batch["region"], []
+    for head in (late, early):  # Dice of the lesion plus cross-entropy, of the pixels that count
+        chosen, truth = head.movedim(1, -1)[inside], batch["mask"][inside]
+        lesion = chosen.softmax(1)[:, 1]
+        dice = (2 * (lesion * truth).sum() + 1e-5) / (lesion.sum() + truth.sum() + 1e-5)
+        parts.append(1 - dice + torch.nn.functional.cross_entropy(chosen, truth))
     assert float(loss.detach()) == pytest.approx(sum(float(part.detach()) for part in parts) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "option", ["loss=dice_ce", "loss=dice_focal", "loss=cross_entropy", "loss=tversky", "loss=dice"]
+)
+def test_pixels_outside_the_region_change_nothing(option: str) -> None:
+    task = task_of(option)
+    batch = batch_of(task)
+    logits = torch.randn(3, 2, 16, 16, generator=torch.Generator().manual_seed(1))
+    other = torch.where(batch["region"][:, None], logits, 9 * logits.flip(1))
+    classes = torch.where(batch["region"], batch["mask"], 1 - batch["mask"])
+    assert float(task._loss(other, {**batch, "mask": classes})) == pytest.approx(
+        float(task._loss(logits, batch)), abs=1e-6
+    )
+    nowhere = {**batch, "region": torch.zeros_like(batch["region"])}
+    assert float(task._loss(logits, nowhere)) == 0
+
+
+@pytest.mark.parametrize("option", ["loss=cldice", "loss=boundary", "loss.batch=false"])
+def test_losses_that_see_where_pixels_lie_are_settled_outside(option: str) -> None:
+    task = task_of(option)
+    batch = batch_of(task)
+    assert not task.pixelwise
+    logits = torch.randn(3, 2, 16, 16, generator=torch.Generator().manual_seed(1))
+    form = loss_target(batch["mask"], task.loss_form, 2)
+    expected = task.loss(settled(logits, batch["mask"], batch["region"]), form)
+    assert float(task._loss(logits, batch)) == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_dice_of_an_epoch_is_the_mean_over_cases_of_scikit_learns() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -277,7 +278,10 @@ def register() -> None:
     ConfigStore.instance().store(name="run_config", node=RunConfig)
     resolvers: dict[str, Callable[..., Any]] = {
         "num_outputs": _num_outputs,
-        "fraction": lambda part, whole: int(part * whole),
+        "fraction": lambda part, whole: math.ceil(part * whole),
+        "smallest": lambda numbers: min(map(int, numbers)),
+        "product": _product,
+        "halvings": lambda levels: 2 ** (len(levels) - 1),
         "patch_size": _patch_size,
     }
     for name, function in resolvers.items():
@@ -289,6 +293,11 @@ def _num_outputs(head: str, target: str, num_classes: int) -> int:
     if head == "ordinal":
         return num_classes - 1
     return 1 if head == "sigmoid" and target == "binary" else num_classes
+
+
+def _product(factors: Sequence[Any]) -> int:
+    """Return the product of numbers; of one that differs between axes, the greatest counts."""
+    return math.prod(max(map(int, each)) if isinstance(each, Sequence) else int(each) for each in factors)
 
 
 def _patch_size(size: Sequence[int], multiple: int, most: int) -> list[int]:

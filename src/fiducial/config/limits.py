@@ -34,9 +34,12 @@ RANGES: dict[str, dict[str, Range]] = {
         **dict.fromkeys(("num_layers", "num_features", "num_groups"), COUNT),
         **dict.fromkeys(("dropout", "conv_dropout", "dropout_prob", "dropout_rate"), PART),
     },
-    "optimizer": dict.fromkeys(("lr", "weight_decay", "momentum", "eps"), NOT_NEGATIVE),
+    "loss": {"gamma": NOT_NEGATIVE, "label_smoothing": PART},
+    "optimizer": {**dict.fromkeys(("lr", "weight_decay", "momentum", "eps"), NOT_NEGATIVE), "betas": PART},
+    "scheduler": {"T_max": COUNT},
+    "task": {"overlap": (0, 0.99), "windows_at_once": COUNT},
     "augment": {"probability": PART},
-    "hardware": dict.fromkeys(("threads", "devices", "num_nodes", "accumulate"), COUNT),
+    "hardware": {**dict.fromkeys(("threads", "devices", "num_nodes", "accumulate"), COUNT), "clip_norm": (1e-9, None)},
 }
 CLASS_WEIGHTS, BALANCED = ("loss.weight", "loss.pos_weight"), "balanced"
 
@@ -57,6 +60,8 @@ def check_values(cfg: DictConfig) -> None:
     fold = found.get("data.fold")
     if isinstance(fold, int) and isinstance(count, int) and not 0 <= fold < count:
         raise InputError(f"data.fold: expected 0 to {count - 1}, for data.num_folds={count}; got {fold}")
+    if found.get("optimizer.nesterov") is True and not found.get("optimizer.momentum"):
+        raise InputError("optimizer.nesterov=true is for a momentum above 0; plain descent: optimizer.nesterov=false")
     for key in CLASS_WEIGHTS:
         _check_class_weights(key, found.get(key))
     _check_address(found.get("tracking.uri"))

@@ -85,7 +85,7 @@ def _shown(value: Any) -> str:
         case bool():
             return str(value).lower()
         case str() if value.startswith("${"):
-            return GIVEN if value.startswith(("${data.", "${task.")) else value
+            return GIVEN if value.startswith(("${data.", "${task.", "${smallest:")) else value
         case list() | tuple():
             return f"[{', '.join(map(_shown, value))}]"
         case Mapping():

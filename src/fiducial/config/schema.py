@@ -30,6 +30,7 @@ DECIDED = {
     "logger": "tracking=…",
     "callbacks": "the run itself (patience=…, select=…)",
     "enable_checkpointing": "the run itself (select=…)",
+    "check_val_every_n_epoch": "the run itself (each epoch is validated)",
     "plugins": "hardware=…",
     "accumulate_grad_batches": "hardware.accumulate=…",
     "gradient_clip_val": "hardware.clip_norm=…",
@@ -43,6 +44,7 @@ FILLED = {
         *("model", "loss", "optimizer", "schedule", "objective", "objective_mode"),
         *("target", "num_classes", "seed", "memory_format"),
     ),
+    "loss": ("reduction",),  # the mean
     "optimizer": ("params",),
     "scheduler": ("optimizer",),
     "trainer": tuple(DECIDED),

@@ -189,12 +189,13 @@ class DataModule(pl.LightningDataModule):
         return self.on_after_batch_transfer(self.transfer_batch_to_device(batch, device, 0), 0)
 
     def pixel_counts(self) -> Int[Tensor, " classes"]:
-        """Count the pixels of each class in the prepared training cases."""
+        """Count the pixels of each class in the prepared training cases, where the class is known."""
         counts = torch.zeros(self.spec.num_classes, dtype=torch.int64)
         for row in self.rows("train").tolist():
-            mask = self.prepared[row].mask
-            if mask is not None:
-                counts += torch.tensor([np.count_nonzero(mask == number) for number in range(len(counts))])
+            sample = self.prepared[row]
+            if sample.mask is not None:
+                known = sample.mask if sample.region is None else sample.mask[sample.region]
+                counts += torch.tensor([np.count_nonzero(known == number) for number in range(len(counts))])
         return counts
 
     def box_counts(self) -> Int[Tensor, " classes"]:

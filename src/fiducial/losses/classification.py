@@ -56,7 +56,7 @@ class FocalLoss(nn.Module):
         self.gamma = gamma
         self.register_buffer("weight", weight)
 
-    def forward(self, input: Float[Tensor, "batch classes"], target: Int[Tensor, " batch"]) -> Tensor:  # noqa: A002 - torch's name
+    def forward(self, input: Float[Tensor, "batch classes *spatial"], target: Int[Tensor, batch * spatial]) -> Tensor:  # noqa: A002 - torch's name
         """Return the mean loss of logits against class numbers."""
         log_p = F.log_softmax(input, dim=1).gather(1, target[:, None]).squeeze(1)
         # Kept above 0, where a power below 1 has no gradient.

@@ -68,8 +68,24 @@ class LateFusion(nn.Module):
         """
         if present is None:
             present = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
-        found = [heads(encoder(image[:, [n]]), image) for n, encoder in enumerate(self.encoders)]
+        found = [self._encoded(encoder, image[:, [n]], present[:, n]) for n, encoder in enumerate(self.encoders)]
         return whole([self._joined(list(features), present) for features in zip(*found, strict=True)])
+
+    def _encoded(self, encoder: nn.Module, image: Tensor, there: Bool[Tensor, " batch"]) -> list[Tensor]:
+        """Return what an encoder gives for the images that are there, and 0 for the others.
+
+        Blanks among them would change the statistics of batch normalisation. A single image is encoded twice, as these
+        need a variance, and where there is none a blank stands for it.
+        """
+        if bool(there.all()):
+            return heads(encoder(image), image)
+        rows = there.nonzero().flatten()
+        taken = rows if len(rows) > 1 else (rows if len(rows) else rows.new_zeros(1)).expand(2)
+        outputs = []
+        for part in heads(encoder(image[taken]), image):
+            every = part.new_zeros(len(image), *part.shape[1:])
+            outputs.append(every.index_copy(0, taken[: max(len(rows), 1)], part[: max(len(rows), 1)]))
+        return outputs
 
     def _joined(self, features: list[Tensor], present: Bool[Tensor, "batch channels"]) -> Tensor:
         """Return logits from the features of each modality."""

@@ -132,20 +132,35 @@ def _class_weights(loss: DictConfig, data: DataModule) -> dict[str, torch.Tensor
     """Return the loss's `weight` and `pos_weight` as tensors; "balanced" ones from the training split's counts.
 
     Balanced weight of a class: cases / (classes × its cases), as scikit-learn has it; balanced pos_weight of a
-    label: cases without it / cases with it. A single sigmoid output has one pos_weight. Of masks, pixels count.
+    label: cases without it / cases with it; of a level of ordered classes: cases up to it / cases above it. A single
+    sigmoid output has one pos_weight. Of masks, pixels count.
     """
     given = {key: loss[key] for key in ("weight", "pos_weight") if loss.get(key) is not None}
-    outputs = 1 if _contract(loss)["head"] == "sigmoid" and data.spec.target == "binary" else data.spec.num_classes
+    contract, classes = _contract(loss), data.spec.num_classes
+    head = contract["head"]
+    outputs = classes - 1 if head == "ordinal" else 1 if head == "sigmoid" and data.spec.target == "binary" else classes
     weights = {}
     for key, value in given.items():
-        numbers = _balanced(key, data)[-outputs:] if value == "balanced" else torch.tensor(list(value))
+        if key == "weight" and value == "balanced" and head != "softmax":
+            raise InputError("loss.weight=balanced is for classes one of which is true; loss.pos_weight=balanced fits")
+        numbers = _balanced(key, data, head)[-outputs:] if value == "balanced" else torch.tensor(list(value))
         if len(numbers) != outputs:
             raise InputError(f"loss.{key}: expected balanced or {outputs} numbers, got {len(numbers)}")
+        if contract.get("weights") == "foreground":
+            if outputs == 2:
+                raise InputError(f"loss.{key}: expected several classes beside the background, got one")
+            numbers = numbers[1:]
         weights[key] = numbers.float()
     return weights
 
 
-def _balanced(key: str, data: DataModule) -> torch.Tensor:
+def _balanced(key: str, data: DataModule, head: str) -> torch.Tensor:
+    if head == "ordinal":
+        cases = class_counts(data.cases, data.spec.num_classes).double()
+        above = cases.flip(0).cumsum(0).flip(0)[1:]
+        if (above == 0).any() or (above == cases.sum()).any():
+            raise InputError(f"loss.{key}=balanced: the training cases are all below, or all above, one of the levels")
+        return (cases.sum() - above) / above
     if data.spec.target == "mask":
         counts = data.pixel_counts().double()
         total = float(counts.sum())

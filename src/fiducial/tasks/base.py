@@ -113,6 +113,10 @@ class Task(pl.LightningModule):
         """Return this process's weight in the mean loss of a batch; the weights of all processes sum to 1."""
         return int(batch["valid"]) / int(batch["size"])
 
+    def amount(self, batch: Batch) -> float | Tensor:
+        """Return what a batch counts in the mean loss of an epoch, of all processes together."""
+        return int(batch["size"])
+
     # -- optimisation -------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -178,7 +182,16 @@ class Task(pl.LightningModule):
             self._refuse_nan(float(part.detach()), "train", f", step {batch_idx + 1}")
         if self.logger is not None and self.trainer.global_step % STEPS_BETWEEN_LOSSES == 0:
             self.logger.log_metrics({"train/loss_step": float(part.detach())}, self.trainer.global_step)
-        return part * self.trainer.world_size if self.trainer.world_size > 1 else part
+        if self.trainer.world_size > 1:
+            part = part * self.trainer.world_size
+        return part if self.trainer.accumulate_grad_batches == 1 else part * self._part_of_step(batch, batch_idx)
+
+    def _part_of_step(self, batch: Batch, batch_idx: int) -> float:
+        """Return a batch's share of the cases of its optimizer step, times the divisor that Lightning applies."""
+        together = self.trainer.accumulate_grad_batches
+        first = batch_idx // together * together
+        sizes = self.trainer.train_dataloader.batch_sampler.sizes[first : int(self.trainer.num_training_batches)]  # type: ignore[union-attr]
+        return float(together * int(batch["size"]) / sum(sizes[:together]))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Record the loss and outputs of a validation batch."""
@@ -191,7 +204,7 @@ class Task(pl.LightningModule):
     def _record(self, batch: Batch, stage: Stage) -> Tensor:
         loss, outputs = self.step(batch)
         part = loss * self.share(batch) if self.trainer.world_size > 1 else loss
-        self._losses[stage].add(part.detach(), batch["size"])
+        self._losses[stage].add(part.detach(), self.amount(batch))
         self._outputs[stage].add(batch["valid"], row=batch["row"], **outputs)
         return part
 

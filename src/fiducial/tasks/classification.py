@@ -88,9 +88,18 @@ class Classification(Task):
         """Return this process's weight in the mean loss of a batch: by cases, or by the classes' weights of these."""
         if not self._averages_by_weight:
             return super().share(batch)
+        return self._weight_here(batch) / self.amount(batch)
+
+    def amount(self, batch: Batch) -> float | Tensor:
+        """Return what a batch counts in the mean loss of an epoch: its cases, or the classes' weights of these."""
+        if not self._averages_by_weight:
+            return super().amount(batch)
+        everywhere = self._weight_here(batch)
+        if self.trainer.world_size > 1:
+            distributed.all_reduce(everywhere)
+        return everywhere
+
+    def _weight_here(self, batch: Batch) -> Tensor:
         weight = self.loss.weight
         assert isinstance(weight, Tensor)
-        here = weight[batch["label"][: batch["valid"]]].sum()
-        everywhere = here.clone()
-        distributed.all_reduce(everywhere)
-        return here / everywhere
+        return weight[batch["label"][: batch["valid"]]].sum()

@@ -41,16 +41,19 @@ class Mean:
 
     def __init__(self) -> None:
         self._parts: list[Float[Tensor, ""]] = []
-        self._sizes: list[int] = []
+        self._sizes: list[float | Tensor] = []
 
-    def add(self, part: Float[Tensor, ""], size: int) -> None:
-        """Append a batch: the parts of all processes sum to the mean over its `size` cases."""
+    def add(self, part: Float[Tensor, ""], size: float | Tensor) -> None:
+        """Append a batch: the parts of all processes sum to its mean, which counts by its size."""
         self._parts.append(part)
         self._sizes.append(size)
 
     def compute(self, device: torch.device) -> Float[Tensor, ""]:
         """Return the mean over all processes, and forget what it was made from."""
-        parts, sizes = torch.stack(self._parts), torch.tensor(self._sizes, dtype=torch.float64)
+        parts, sizes = (
+            torch.stack(self._parts),
+            torch.tensor([float(size) for size in self._sizes], dtype=torch.float64),
+        )
         self._parts, self._sizes = [], []
         total = torch.stack(_everywhere(parts.float(), device)).double().sum(0)
         return (total * sizes).sum() / sizes.sum()

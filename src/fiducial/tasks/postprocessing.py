@@ -27,31 +27,32 @@ def mask_of(probabilities: NDArray[np.float32], threshold: float = 0.5) -> Mask:
 
 
 class ThresholdChoice:
-    """Find the threshold with the best mean Dice of two classes, a case at a time."""
+    """Find the threshold with the best mean Dice of two classes, over the cases that have one as in the test's mean."""
 
     def __init__(self) -> None:
         self._dice: list[NDArray[np.float64]] = []
 
     def add(self, probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> None:
-        """Take the pixels of another case that count; one without any of the class says nothing.
+        """Take the pixels of another case that count; in one without any of the class all that is called is wrong.
 
         Args:
             probability: of the second class, `(pixels,)`.
             truth: where it is, `(pixels,)`.
         """
-        if not truth.any():
-            return
         bins = np.ceil(probability.astype(np.float64) * NUM_THRESHOLDS).astype(np.int64).clip(1, NUM_THRESHOLDS) - 1
         hits, called = (
             np.bincount(chosen, minlength=NUM_THRESHOLDS)[::-1].cumsum()[::-1] for chosen in (bins[truth], bins)
         )
-        self._dice.append(2 * hits / (called + np.count_nonzero(truth)))
+        total = called + np.count_nonzero(truth)
+        self._dice.append(np.divide(2.0 * hits, total, out=np.full(NUM_THRESHOLDS, np.nan), where=total > 0))
 
     def best(self) -> float:
         """Return the threshold, in steps of 0.01; 0.5 where no case says anything."""
-        if not self._dice:
+        dice = np.array(self._dice).reshape(-1, NUM_THRESHOLDS)[:, 1:]  # at 0 everything would be called
+        there = ~np.isnan(dice)
+        if not there.any():
             return 0.5
-        means = np.mean(self._dice, axis=0)[1:]  # at 0 everything would be called
+        means = np.divide(np.nansum(dice, 0), there.sum(0), out=np.full(dice.shape[1], -1.0), where=there.any(0))
         thresholds = np.arange(1, NUM_THRESHOLDS) / NUM_THRESHOLDS
         return float(min(thresholds[means >= means.max() - 1e-9], key=lambda value: abs(value - 0.5)))
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import distributed, nn
 from torch.nn import functional as F
 
 from fiducial.data.module import DataModule
@@ -38,6 +38,11 @@ def settled(logits: Logits, mask: Mask, region: Region) -> Logits:
     """Return logits that agree with the mask outside the region, where neither loss nor gradient may come from."""
     truth = (2 * F.one_hot(mask, logits.shape[1]).movedim(-1, 1) - 1) * CERTAIN
     return torch.where(region[:, None], logits, truth.to(logits.dtype))
+
+
+def known(logits: Logits, mask: Mask, region: Region) -> tuple[Logits, Mask]:
+    """Return logits and classes of the pixels inside the region, as one image of a single axis."""
+    return logits.movedim(1, -1)[region].T[None], mask[region][None]
 
 
 def loss_target(mask: Mask, form: str, num_classes: int) -> Tensor:
@@ -69,7 +74,7 @@ class Segmentation(Task):
         num_outputs: of the network; a check on the configuration.
         target: kind of label, "mask".
         num_classes: number of classes, the background among them.
-        contract: of the loss: target (index, channel or onehot).
+        contract: of the loss: target (index, channel or onehot); pixelwise if it does not see where a pixel lies.
         classes: their names, the background first.
         window: extent of the windows in which whole cases are predicted.
         overlap: share of a window that the next one covers too.
@@ -114,6 +119,8 @@ class Segmentation(Task):
         super().__init__(model=model, **options)
         self.loss, self.num_outputs, self.target, self.num_classes = loss, num_outputs, target, num_classes
         self.loss_form: str = contract.get("target", "channel")
+        # Losses that take the whole batch for one image can be given the pixels that count, and no others.
+        self.pixelwise = bool(contract.get("pixelwise")) and getattr(getattr(loss, "dice", loss), "batch", True)
         self.classes, self.supervision, self.tolerance = tuple(classes), supervision, tolerance
         self.names = tuple(scores) if scores is not None else SCORES_2D if len(window) == 2 else SCORES_3D
         self.windows = Windows(window, overlap=overlap, at_once=windows_at_once, flips=flips)
@@ -169,10 +176,25 @@ class Segmentation(Task):
 
     def _loss(self, logits: Logits, batch: Batch) -> Tensor:
         mask, region = batch["mask"], batch["region"]
+        if not bool(region.any()):
+            return 0 * logits.sum()
         if not bool(region.all()):
-            logits = settled(logits, mask, region)
+            if self.pixelwise:
+                logits, mask = known(logits, mask, region)
+            else:
+                logits = settled(logits, mask, region)
         loss: Tensor = self.loss(logits, loss_target(mask, self.loss_form, self.num_classes))
         return loss
+
+    def share(self, batch: Batch) -> float | Tensor:
+        """Return this process's weight in the mean loss of a batch: by cases, or by the pixels that count in these."""
+        if not self.pixelwise:
+            return super().share(batch)
+        here = batch["region"][: batch["valid"]].sum()
+        everywhere = here.clone()
+        distributed.all_reduce(everywhere)
+        part: Tensor = here / everywhere.clamp(min=1)
+        return part
 
     def _counts(self, predicted: Mask, batch: Batch) -> dict[str, Tensor]:
         """Return for each image and class but the first the pixels in both masks, in the predicted, in the true."""
