@@ -74,3 +74,5 @@ def test_commands_name_an_outputs_folder_that_is_not_the_usual_one(
     refused = where_next(tmp_path / "outputs" / "runs" / "a" / "1", predicts=False)
     assert refused["score it on other cases"] == "fiducial evaluate 1 data=…"
     assert "apply it to images" not in refused
+    untracked = where_next(tmp_path / "outputs" / "runs" / "a" / "1", tracked=False)
+    assert list(untracked) == ["pictures", "apply it to images"]

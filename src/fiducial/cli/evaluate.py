@@ -12,7 +12,7 @@ EXAMPLES = """examples:
   fiducial evaluate outputs/runs/breastmnist-resnet18/20260101-120000-abc123
   fiducial evaluate 20260101-120000-abc123 --split val --checkpoint last
   fiducial evaluate 20260101-120000-abc123 --modalities
-  fiducial evaluate 20260101-120000-abc123 data=table data.source.path=other_hospital.csv
+  fiducial evaluate 20260101-120000-abc123 data=table data.source.path=other_hospital.csv --split all
 """
 
 
@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="folder, last part of the folder, or id of a run")
     changes = "changes of the run's configuration, such as data=…"
     parser.add_argument("overrides", nargs="*", default=[], help=changes)  # without a default argparse wants some
-    parser.add_argument("--split", choices=["train", "val", "test"], default="test")
+    split = "cases to score (default: test); all: every case of data that the run did not learn from"
+    parser.add_argument("--split", choices=["train", "val", "test", "all"], default="test", help=split)
     every = "score every choice of channels, the others being taken for missing: a table, and its picture"
     parser.add_argument("--modalities", action="store_true", help=every)
     parser.add_argument("--checkpoint", choices=["best", "last"], help="default: the one that the run selected")

@@ -22,7 +22,8 @@ EXAMPLES = """examples:
   fiducial import-dicom /data/more --to /data/cases2 --key ~/.keys/trial --links ~/.keys/trial.csv
   fiducial import-dicom /data/echo --to /data/echo-cases --key ~/.keys/trial --burned-in mask --dates remove
   fiducial import-dicom /data/ct --to /data/ct-cases --key ~/.keys/trial --labels outcomes.csv
-  fiducial train data=table data.source.path=/data/ct-cases/cases.csv
+  fiducial train data=table data.source.path=/data/ct-cases/cases.csv \
+      'data.source.intensity=[-1000,400]' 'data.source.size=[24,64,64]'
 """
 
 

@@ -73,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     errors = [error for error in table.get("error", ()) if error]
     for error in errors:
         print(f"not predicted: {error}", file=sys.stderr)
-    print(f"{counted(len(table) - len(errors), 'prediction')} written to {args.to}")
+    drawn = f", pictures to {pictures}" if pictures.is_dir() else ""
+    print(f"{counted(len(table) - len(errors), 'prediction')} written to {args.to}{drawn}")
     return 1 if errors else 0
 
 

@@ -12,7 +12,14 @@ from fiducial.errors import InputError
 SHOWN = 5  # offenders that an error names
 
 
-def check(cases: Cases, spec: Spec, *, allow_shared_subjects: bool = False, place: Path | str | None = None) -> None:
+def check(
+    cases: Cases,
+    spec: Spec,
+    *,
+    allow_shared_subjects: bool = False,
+    place: Path | str | None = None,
+    alone: bool = False,
+) -> None:
     """Refuse a table that would give a wrong result.
 
     Args:
@@ -20,11 +27,13 @@ def check(cases: Cases, spec: Spec, *, allow_shared_subjects: bool = False, plac
         spec: what images are like.
         allow_shared_subjects: take a subject in several splits.
         place: the file that says which subject and split a case has, if any.
+        alone: nothing is learned from the cases, so that a split may be empty.
 
     Raises:
         InputError: an empty split, a label outside its range, a subject in two splits, a case id used twice.
     """
-    _check_splits(cases)
+    if not alone:
+        _check_splits(cases)
     _check_labels(cases, spec)
     _check_ids(cases)
     if not allow_shared_subjects and (shared := shared_subjects(cases)):

@@ -40,13 +40,19 @@ class Gate:
         self.leaks: dict[str, list[str]] | None = None  # what was found and allowed; None before it was looked for
         self.looked_for = "nothing"  # in the images: or equal ones, or equal and near ones
 
-    def check_table(self, cases: Cases, spec: Spec, place: Path | str | None = None) -> None:
-        """Refuse a table of cases that cannot be trusted; `place` is the file that says so, if any.
+    def check_table(self, cases: Cases, spec: Spec, place: Path | str | None = None, *, alone: bool = False) -> None:
+        """Refuse a table of cases that cannot be trusted.
+
+        Args:
+            cases: the table.
+            spec: what images are like.
+            place: the file that says so, if any.
+            alone: nothing is learned from them, so that splits may be empty and share subjects.
 
         Raises:
             InputError: a label out of its range, an empty split, a subject in two of them.
         """
-        check(cases, spec, allow_shared_subjects=SHARED_SUBJECTS in self.allow, place=place)
+        check(cases, spec, allow_shared_subjects=alone or SHARED_SUBJECTS in self.allow, place=place, alone=alone)
 
     def check_images(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -114,17 +115,35 @@ class DataModule(pl.LightningDataModule):
         self.patches, self.prepare, self.cache_limit_gib = patches, prepare, cache_limit_gib
         self.dataset: CaseDataset | WholeDataset | None = None
         self.test_split = "test"
+        self.alone = False  # nothing is learned from these cases, see `test_alone`
         self._first_epoch = 0
 
     def prepare_data(self) -> None:
         """Read the table of cases and refuse one that cannot be trusted; download and decode if needed."""
-        self.gate.check_table(self.cases, self.spec, self.splits or self.source.place)
+        self.gate.check_table(self.cases, self.spec, self.splits or self.source.place, alone=self.alone)
         self.setup()
         if self.spec.columns:
             _ = self.columns  # a category that nothing can be learned about is refused before anything is learned
         pixels = self.dataset.pixels if isinstance(self.dataset, CaseDataset) else None
         mask = (lambda row: self.prepared[row].mask) if isinstance(self.dataset, WholeDataset) else None
+        if self.alone:
+            return
         self.gate.check_images(self.cases, self.spec, pixels, self._image, mask)
+
+    def test_alone(self, split: str) -> None:
+        """Test one split of cases that nothing is learned from, or "all" of them, which are the test split then.
+
+        Raises:
+            InputError: there is no case in it.
+        """
+        self.alone = True
+        if split == "all":
+            self.cases = replace(self.cases, split=np.full(len(self.cases), "test"))
+        self.test_split = "test" if split == "all" else split
+        if not len(self.cases.where(self.test_split)):
+            raise InputError(
+                f"there is no case in the split {split}, of {len(self.cases)} in all; --split all takes them all"
+            )
 
     def _image(self, row: int) -> NDArray[Any]:
         return self.prepared[row].image if isinstance(self.dataset, WholeDataset) else np.asarray(self.source.read(row))

@@ -67,12 +67,13 @@ def _pairs(values: Mapping[str, str], style: str) -> str:
     return "\n".join(f"{opening}{name:<{width}}{closing}{escape(value)}" for name, value in values.items())
 
 
-def where_next(out: Path, *, predicts: bool = True) -> dict[str, str]:
+def where_next(out: Path, *, predicts: bool = True, tracked: bool = True) -> dict[str, str]:
     """Return commands that lead on from folder `out` of a run, or of an evaluation of one.
 
     Args:
         out: the folder.
         predicts: whether the run's network can be applied to image files alone.
+        tracked: whether the run is in the tracking UI.
     """
     run = out.parents[1] if out.parent.name == "evaluations" else out
     outputs = next((parent.parent for parent in out.parents if parent.name == "runs"), Path("outputs"))
@@ -80,7 +81,8 @@ def where_next(out: Path, *, predicts: bool = True) -> dict[str, str]:
     apply = {"apply it to images": f"fiducial predict {run.name} IMAGES{elsewhere}"}
     if not predicts:
         apply = {"score it on other cases": f"fiducial evaluate {run.name} data=…{elsewhere}"}
-    return {"all runs, in a browser": f"fiducial ui{elsewhere}", "pictures": f"ls {out}/figures", **apply}
+    browse = {"all runs, in a browser": f"fiducial ui{elsewhere}"} if tracked else {}
+    return {**browse, "pictures": f"ls {out}/figures", **apply}
 
 
 def _number(value: float) -> str:

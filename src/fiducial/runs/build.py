@@ -36,13 +36,20 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
     return Filled(model, cfg.data.spec.channels)
 
 
-def build_data(cfg: DictConfig) -> DataModule:
-    """Return the data module; its table of cases is read and checked."""
+def build_data(cfg: DictConfig, tested: str | None = None) -> DataModule:
+    """Return the data module; its table of cases is read and checked.
+
+    Args:
+        cfg: the configuration.
+        tested: of cases that nothing is learned from the split to test, see `DataModule.test_alone`.
+    """
     known: dict[str, Any] = {"batch_size": "full"} if _contract(cfg.optimizer).get("full_batch") else {}
     if source := kept(described(cfg.data.source)):
         known["source"] = source
     data = component(cfg.data, seed=cfg.seed, augment=component(cfg.augment), **known)
     assert isinstance(data, DataModule)
+    if tested is not None:
+        data.test_alone(tested)
     data.prepare_data()
     return data
 
@@ -155,6 +162,8 @@ def _class_weights(loss: DictConfig, data: DataModule) -> dict[str, torch.Tensor
 
 
 def _balanced(key: str, data: DataModule, head: str) -> torch.Tensor:
+    if data.alone:  # those of the run come with its checkpoint
+        return torch.ones(data.spec.num_classes - (head == "ordinal"))
     if head == "ordinal":
         cases = class_counts(data.cases, data.spec.num_classes).double()
         above = cases.flip(0).cumsum(0).flip(0)[1:]

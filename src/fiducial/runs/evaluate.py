@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fiducial.checkpoints import BEST, LAST
 from fiducial.config.construction import component
+from fiducial.config.scalars import described
 from fiducial.data.module import DataModule
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware
@@ -16,6 +19,7 @@ from fiducial.runs import folder
 from fiducial.runs.build import build_data, build_task, trainer_for
 from fiducial.runs.quiet import quiet
 from fiducial.tasks.base import Task
+from fiducial.wording import counted
 
 
 def evaluate(
@@ -28,7 +32,7 @@ def evaluate(
     Args:
         cfg: the run's configuration.
         out: its folder.
-        split: to predict.
+        split: to predict; "all" for every case of other data than the run learned from.
         checkpoint: "best" or "last".
         explain: map where a classifier looks, see `explain_split`.
         layer: of its network, that is mapped.
@@ -42,7 +46,8 @@ def evaluate(
     data, task, hardware = opened(cfg, out, split)
     weights, place = checkpoint_file(out, checkpoint), folder.of_evaluation(out)
     trainer = trainer_for(cfg, place, hardware, logger=None, callbacks=[])
-    trainer.test(task, datamodule=data, ckpt_path=weights, verbose=False, weights_only=True)
+    with _fitting(cfg, out):
+        trainer.test(task, datamodule=data, ckpt_path=weights, verbose=False, weights_only=True)
     asked = OmegaConf.merge(cfg, {"select": checkpoint})  # the run may have selected another
     assert isinstance(asked, DictConfig)
     outcome = Outcome.of(asked, place, task, data, task.loaded_epoch)
@@ -51,7 +56,7 @@ def evaluate(
     if explain:
         from fiducial.runs.explain import explain_split
 
-        explain_split(cfg, data, checkpoint_file(out, checkpoint), place, split=split, layer=layer)
+        explain_split(cfg, data, checkpoint_file(out, checkpoint), place, split=data.test_split, layer=layer)
     return outcome.scores
 
 
@@ -59,15 +64,26 @@ def opened(cfg: DictConfig, out: Path, split: str) -> tuple[DataModule, Task, Ha
     """Return data, task and hardware to test one split of the data with the run in `out`.
 
     Raises:
-        InputError: the data come with other columns than those that the run learned from.
+        InputError: the data have other columns or classes than those that the run learned, or all cases of its own data
+            are to be tested.
     """
     quiet()
     hardware: Hardware = component(cfg.hardware).alone()
     hardware.check()
     hardware.prepare()
-    _check_columns(list(folder.config(out).data.spec.get("columns", ())), list(cfg.data.spec.columns))
-    data = build_data(cfg)
-    data.test_split = split
+    own = folder.config(out).data
+    _check_columns(list(own.spec.get("columns", ())), list(cfg.data.spec.columns))
+    _check_classes(list(own.spec.classes), list(cfg.data.spec.classes))
+    learned, given = (described(data.source) for data in (own, cfg.data))
+    elsewhere = {**learned, "classes": None} != {**given, "classes": None}  # which a table is given, see `changed`
+    if split == "all" and not elsewhere:
+        raise InputError("--split all is for data that the run did not learn from: name them (data=…)")
+    data = build_data(cfg, split if elsewhere else None)
+    if elsewhere:
+        if (tested := len(data.rows(data.test_split))) < len(data.cases):
+            print(f"the {split} split has {tested} of {len(data.cases)} cases; --split all scores them all")
+    else:
+        data.test_split = split
     task = build_task(cfg, data, hardware)
     if folder.is_finished(out):
         task.recall(folder.scores(out))
@@ -81,6 +97,44 @@ def _check_columns(learned: list[str], given: list[str]) -> None:
             f"{', '.join(given) or 'none'}. Categories that a table lacks are named by "
             "data.source.columns.categories={sex: [f, m]}"
         )
+
+
+def _check_classes(learned: list[str], given: list[str]) -> None:
+    """Refuse data whose classes have the numbers of others that the run learned; say which stand for which."""
+    if learned == given:
+        return
+    how = f"data.source.classes=[{','.join(learned)}] gives them the run's numbers, where the source takes them"
+    if len(learned) != len(given) or any(
+        name in learned and learned.index(name) != place for place, name in enumerate(given)
+    ):
+        raise InputError(
+            f"the run learned the classes {', '.join(learned)}; these data have {', '.join(given)}, in that order. "
+            f"{how}"
+        )
+    pairs = (f"{name} for {own}" for name, own in zip(given, learned, strict=True) if name != own)
+    print(f"classes are taken by their numbers: {', '.join(pairs)}")
+
+
+@contextmanager
+def _fitting(cfg: DictConfig, out: Path) -> Iterator[None]:
+    """Turn weights that do not fit a network made for other images into a message that says so.
+
+    Raises:
+        InputError: the weights do not fit.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        learned, given = (
+            f"{' × '.join(map(str, one.size))} with {counted(one.channels, 'channel')}"
+            for one in (folder.config(out).data.spec, cfg.data.spec)
+        )
+        raise InputError(
+            f"the run's weights do not fit a network for these images: it learned images of {learned}, and these are "
+            f"{given}; data.source.size and data.source.channels, where the source takes them, bring them to that"
+        ) from error
 
 
 def checkpoint_file(out: Path, name: str) -> Path:

@@ -31,6 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fiducial.config import Composed, Groups, compose, settings
 from fiducial.config.change import carried_over
+from fiducial.config.signature import signature
 from fiducial.errors import InputError
 from fiducial.tracking.journal import History
 from fiducial.tracking.liveness import FOLDER as TRACKING
@@ -156,7 +157,20 @@ def changed(out: Path, overrides: Sequence[str], config_dir: str | None = None) 
     lines, dropped = carried_over(known.overrides, overrides, settings_of_run, known.choices, Groups.find(config_dir))
     if dropped:
         print(f"left out, being for the option that was replaced: {', '.join(dropped)}")
-    return compose(lines, config_dir).cfg
+    return compose([*lines, *_classes_for(lines, settings_of_run, Groups.find(config_dir))], config_dir).cfg
+
+
+def _classes_for(lines: Sequence[str], cfg: Mapping[str, Any], groups: Groups) -> list[str]:
+    """Return what gives a table named anew the classes that a run learned: it may have labels of some only."""
+    given = dict(line.lstrip("+~").partition("=")[::2] for line in lines)
+    source = groups.content("data", given["data"]).get("source", {})
+    target = str(given.get("data.source._target_", source.get("_target_")))
+    known, spec = signature(target), cfg["data"]["spec"]
+    takes = known is not None and "classes" in known.names
+    boxes = target.endswith(".BoxTable")  # may give labels of whole images, which are its own
+    if not takes or "data.source.classes" in given or boxes != (spec["target"] == "boxes"):
+        return []
+    return [f"data.source.classes={json.dumps(list(spec['classes']))}"]
 
 
 def of_evaluation(out: Path) -> Path:

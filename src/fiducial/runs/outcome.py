@@ -95,4 +95,7 @@ class Outcome:
             "selected": f"epoch {self.epoch + 1} of {cfg.epochs} ({how})",
             "folder": str(self.out),
         }
-        show_summary(facts, self.scores, where_next(self.out, predicts=needs_more(cfg) is None))
+        if cfg.data.spec.target == "binary":
+            facts["positive"] = f"{cfg.data.spec.classes[1]} (recall, precision, F1 and the curves are of this class)"
+        tracked = cfg.tracking.get("uri", "embedded") is not None
+        show_summary(facts, self.scores, where_next(self.out, predicts=needs_more(cfg) is None, tracked=tracked))
