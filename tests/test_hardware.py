@@ -92,6 +92,18 @@ def test_fastest_on_a_gpu() -> None:
     assert Hardware(accelerator="gpu", precision="fastest").lightning_precision() == "bf16-mixed"
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("hardware.precision=16-mixed", "bf16-mixed is the half precision"),
+        ("hardware.sync_batchnorm=true", "CUDA GPUs"),
+    ],
+)
+def test_what_a_cpu_has_not_is_refused(given: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        option("cpu", given).check()
+
+
 def test_options_reach_the_trainer(arguments: Any) -> None:
     hardware = option("cpu", "hardware.accumulate=4", "hardware.clip_norm=0.5", "hardware.num_nodes=3")
     given = arguments(hardware, max_epochs=7)

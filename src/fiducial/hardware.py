@@ -94,6 +94,10 @@ class Hardware:
         available = torch.cuda.device_count()
         if self.device_type == "cuda" and self.devices != "auto" and int(self.devices) > available:
             raise InputError(f"hardware.devices={self.devices} was asked for, but {build}")
+        if self.device_type == "cpu" and str(self.precision) in ("16", "16-mixed"):
+            raise InputError(
+                f"hardware.precision={self.precision} is for GPUs; on a CPU bf16-mixed is the half precision that there is"
+            )
         if self.sync_batchnorm and self.device_type != "cuda":
             raise InputError("hardware.sync_batchnorm=true needs CUDA GPUs; false fits this machine")
         if self.strategy == "fsdp" and self.device_type != "cuda":

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from fiducial.errors import InputError
 from fiducial.types import Float, Int, Tensor
 
 Output = Float[Tensor, "batch outputs ..."]
@@ -96,6 +97,9 @@ class CenterPointLoss(nn.Module):
         offset_weight: of the L1 loss of the centre within its cell.
         size_weight: of the L1 loss of the size in cells.
         overlap: how wide the heat around a centre is, see `goal`.
+
+    Raises:
+        InputError: alpha is below 1.
     """
 
     def __init__(
@@ -108,6 +112,8 @@ class CenterPointLoss(nn.Module):
         overlap: float = 0.7,
     ) -> None:
         super().__init__()
+        if alpha < 1:  # its gradient has no end where a probability reaches 0 or 1
+            raise InputError(f"loss.alpha must be at least 1; got {alpha}")
         self.alpha, self.beta, self.overlap = alpha, beta, overlap
         self.offset_weight, self.size_weight = offset_weight, size_weight
 

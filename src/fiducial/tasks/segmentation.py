@@ -187,8 +187,10 @@ class Segmentation(Task):
         return loss
 
     def share(self, batch: Batch) -> float | Tensor:
-        """Return this process's weight in the mean loss of a batch: by cases, or by the pixels that count in these."""
-        if not self.pixelwise:
+        """Return this process's weight in the mean loss of a batch: of whole cases by their number, of patches by the
+        pixels that count in them.
+        """
+        if not (self.pixelwise and self.training):
             return super().share(batch)
         here = batch["region"][: batch["valid"]].sum()
         everywhere = here.clone()
@@ -246,7 +248,8 @@ class Segmentation(Task):
         for row in self._data.rows("val").tolist():
             batch = self._data.whole(row, self.device)
             if bool(batch["region"].any()):
-                probabilities = self.windows(self._network(batch), batch["image"])[0]
+                with self.trainer.precision_plugin.test_step_context():
+                    probabilities = self.windows(self._network(batch), batch["image"])[0].float()
                 truth = batch["mask"][0].to(torch.uint8)
                 yield probabilities.cpu().numpy(), truth.cpu().numpy(), batch["region"][0].cpu().numpy()
 
