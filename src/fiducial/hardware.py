@@ -96,7 +96,7 @@ class Hardware:
             raise InputError(f"hardware.devices={self.devices} was asked for, but {build}")
         if self.device_type == "cpu" and str(self.precision) in ("16", "16-mixed"):
             raise InputError(
-                f"hardware.precision={self.precision} is for GPUs; on a CPU bf16-mixed is the half precision that there is"
+                f"hardware.precision={self.precision} is for GPUs; on a CPU bf16-mixed is the half precision"
             )
         if self.sync_batchnorm and self.device_type != "cuda":
             raise InputError("hardware.sync_batchnorm=true needs CUDA GPUs; false fits this machine")

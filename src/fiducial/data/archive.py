@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tarfile
 import zlib
@@ -55,30 +56,33 @@ def _take(archive: Path, target: Path, inner: Callable[[Path], Path | None], exp
 
 
 def _extract(archive: Path, folder: Path) -> None:
-    """Write an archive's files into a folder; what a Mac leaves beside each file is left out.
+    """Write an archive's files into a new folder; what a Mac leaves beside each file is left out.
 
     Written here, because the filters of `tarfile` are missing from Python before 3.11.4.
 
     Raises:
         tarfile.TarError: a member is a link or a device, or would lie outside the folder.
     """
+    base, made = os.path.realpath(folder), set[str]()
     with tarfile.open(archive) as tar:
         for member in tar:
-            target = _inside(member, folder.resolve())
-            if member.isdir():
-                target.mkdir(parents=True, exist_ok=True)
-            elif not target.name.startswith("._"):
-                target.parent.mkdir(parents=True, exist_ok=True)
+            target = _inside(member, base)
+            place, name = (target, "") if member.isdir() else os.path.split(target)
+            if place not in made:
+                os.makedirs(place, exist_ok=True)
+                made.add(place)
+            if name and not name.startswith("._"):
                 content = tar.extractfile(member)
                 assert content is not None, "a file"
-                with content, target.open("wb") as file:
+                with content, open(target, "wb") as file:
                     shutil.copyfileobj(content, file)
 
 
-def _inside(member: tarfile.TarInfo, folder: Path) -> Path:
+def _inside(member: tarfile.TarInfo, folder: str) -> str:
+    """Return where a member lies; by its name alone, as the folder was empty and no link comes into it."""
     if not (member.isfile() or member.isdir()):
         raise tarfile.TarError(f"{member.name} is neither a file nor a folder")
-    target = (folder / member.name).resolve()
-    if not target.is_relative_to(folder):
+    target = os.path.normpath(os.path.join(folder, member.name))
+    if target != folder and not target.startswith(f"{folder}{os.sep}"):
         raise tarfile.TarError(f"{member.name} would lie outside of the archive's folder")
     return target

@@ -187,9 +187,7 @@ class Segmentation(Task):
         return loss
 
     def share(self, batch: Batch) -> float | Tensor:
-        """Return this process's weight in the mean loss of a batch: of whole cases by their number, of patches by the
-        pixels that count in them.
-        """
+        """Return this process's weight in the mean loss of a batch: by cases; of patches by the pixels that count."""
         if not (self.pixelwise and self.training):
             return super().share(batch)
         here = batch["region"][: batch["valid"]].sum()
