@@ -124,10 +124,10 @@ class DataModule(pl.LightningDataModule):
         self.setup()
         if self.spec.columns:
             _ = self.columns  # a category that nothing can be learned about is refused before anything is learned
+        if self.alone:  # there are no splits that could share images
+            return
         pixels = self.dataset.pixels if isinstance(self.dataset, CaseDataset) else None
         mask = (lambda row: self.prepared[row].mask) if isinstance(self.dataset, WholeDataset) else None
-        if self.alone:
-            return
         self.gate.check_images(self.cases, self.spec, pixels, self._image, mask)
 
     def test_alone(self, split: str) -> None:

@@ -50,10 +50,8 @@ class Mean:
 
     def compute(self, device: torch.device) -> Float[Tensor, ""]:
         """Return the mean over all processes, and forget what it was made from."""
-        parts, sizes = (
-            torch.stack(self._parts),
-            torch.tensor([float(size) for size in self._sizes], dtype=torch.float64),
-        )
+        parts = torch.stack(self._parts)
+        sizes = torch.tensor([float(size) for size in self._sizes], dtype=torch.float64)
         self._parts, self._sizes = [], []
         total = torch.stack(_everywhere(parts.float(), device)).double().sum(0)
         return (total * sizes).sum() / sizes.sum()

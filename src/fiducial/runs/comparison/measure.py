@@ -187,10 +187,10 @@ def _of_columns(name: str, tables: Sequence[Table], subjects: Integers) -> Sampl
             known = ", ".join(table.scores) or "none: it has predictions of classes"
             raise InputError(f"--metric {name}: a run has no such column (it has {known})")
     values = np.stack([table.scores[name] for table in tables])
-    if name.partition("/")[0] in SIGNED:
+    base = name.partition("/")[0]
+    if base in SIGNED:
         values = np.abs(values)
     remake = partial(paired.resampled_mean, subjects=subjects)
-    base = name.partition("/")[0]
     return Sample([remake(row) for row in values], "share" if base in SHARES else "any", values, remake)
 
 
