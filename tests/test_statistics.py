@@ -170,6 +170,18 @@ def test_f1_of_nothing_right_is_bounded_by_what_is_there_or_called() -> None:
     assert (found.value, found.low, found.high) == (0, 0, pytest.approx(2 * share / (1 + share)))
 
 
+def test_of_one_subject_with_a_class_nothing_is_known_of_others() -> None:
+    subjects = np.repeat(np.arange(12), 5)
+    labels = (subjects == 3).astype(int)
+    score = np.random.default_rng(0).random(60)
+    found = bootstrap(np.stack([1 - score, score], 1), labels, subjects, "binary", num_resamples=200)
+    assert 0 < found["recall"].value < 1
+    for name in ("recall", "auroc", "average_precision"):
+        assert np.isnan([found[name].low, found[name].high]).all(), name
+    assert found["specificity"].low < found["specificity"].value < found["specificity"].high
+    assert found["accuracy"].low < found["accuracy"].high
+
+
 def test_the_recall_of_one_answer_to_all_is_not_known_for_sure() -> None:
     labels = np.arange(40) % 4 // 3  # 10 of 40 are positive
     found = bootstrap(np.tile([0.3, 0.7], (40, 1)), labels, np.arange(40), "binary", num_resamples=50)

@@ -96,12 +96,16 @@ def bootstrap(
     """
     resampled = resampled_scores(probabilities, labels, subjects, target, num_resamples=num_resamples, seed=seed)
     num_subjects = len(np.unique(np.asarray(subjects)))
-    scorer = _Scorer(np.asarray(probabilities, np.float64), np.asarray(labels, np.int64), target)
-    units = scorer.units(np.asarray(subjects))
+    units = {name: min(counts) for name, counts in about(probabilities, labels, target, subjects).items()}
     intervals = {
-        name: percentile_interval(value, resampled[name], num_subjects, confidence, units=units.get(name))
+        name: percentile_interval(
+            value, resampled[name], num_subjects, confidence, units=units[name] if name in SHARES else None
+        )
         for name, value in scores(probabilities, labels, target).items()
     }
+    if target == "binary":  # of one subject nothing is known of others, though the rest of the cases vary
+        alone = [name for name, number in units.items() if number == 1 and intervals[name].value not in (0, 1)]
+        intervals |= {name: Interval(intervals[name].value, float("nan"), float("nan"), 0) for name in alone}
     intervals["calibration_error"] = _reflected(intervals["calibration_error"])
     if intervals["f1"].value == 0:  # J of what is there or called would be right: F1 = 2 J / (1 + J)
         jaccard = intervals["f1"].high
@@ -160,6 +164,22 @@ def predicted_labels(probabilities: Floats, target: str) -> Integers:
     return predicted
 
 
+def about(probabilities: ArrayLike, labels: ArrayLike, target: str, subjects: ArrayLike) -> dict[str, list[int]]:
+    """Return for each score that is about some cases only how many subjects have such cases, class by class.
+
+    Recall, say, is about the cases of a class. A class without such cases is left out; for AUROC, whose pairs are of a
+    positive and a negative subject, there is one number for all classes.
+
+    Args:
+        probabilities: see `scores`.
+        labels: see `scores`.
+        target: see `scores`.
+        subjects: see `bootstrap`.
+    """
+    scorer = _Scorer(np.asarray(probabilities, np.float64), np.asarray(labels, np.int64), target)
+    return scorer.counts(np.asarray(subjects))
+
+
 def percentile_interval(
     value: float, resampled: Floats, num_subjects: int, confidence: float, *, units: int | None = None
 ) -> Interval:
@@ -184,7 +204,7 @@ def percentile_interval(
     return Interval(value, float(low), float(high), len(used))
 
 
-def exact_bounds(value: float, units: int, confidence: float) -> tuple[float, float]:
+def exact_bounds(value: float, units: float, confidence: float) -> tuple[float, float]:
     """Return the bounds of a share that is 1, or 0, in each of some independent units.
 
     Clopper and Pearson, Biometrika 26, 1934, 404-413. They hold for AUROC, too, whose units are pairs of a positive and
@@ -243,22 +263,24 @@ class _Scorer:
         }
         return result | self._ordinal_scores(weights) if self.target == "ordinal" else result
 
-    def units(self, subjects: NDArray[Any]) -> dict[str, int]:
-        """Return for each share how many subjects have a case that it is about: of several classes, the fewest."""
+    def counts(self, subjects: NDArray[Any]) -> dict[str, list[int]]:
+        """Return for each score how many subjects have a case that it is about, class by class; see `about`."""
 
-        def fewest(flags: Floats, shown: Any) -> int:
+        def of(flags: Floats, shown: Any = slice(None)) -> list[int]:
             counts = [len(np.unique(subjects[column > 0])) for column in flags.T[shown]]
-            return min((count for count in counts if count), default=1)
+            return [count for count in counts if count] or [1]
 
-        every, num_subjects = slice(None), len(np.unique(subjects))
+        num_subjects = len(np.unique(subjects))
+        kinds = of(self.truth, self.shown), of(self.others, self.shown)
         return {
-            "accuracy": num_subjects,
-            "balanced_accuracy": min(fewest(self.truth, every), fewest(self.others, every)),
-            "recall": fewest(self.truth, self.shown),
-            "specificity": fewest(self.others, self.shown),
-            "precision": fewest(self.called, self.shown),
-            "f1": fewest(np.maximum(self.truth, self.called), self.shown),
-            "auroc": max(1, min(*(fewest(kind, self.shown) for kind in (self.truth, self.others)), num_subjects // 2)),
+            "accuracy": [num_subjects],
+            "balanced_accuracy": of(self.truth) + (of(self.others) if self.target == "multilabel" else []),
+            "recall": kinds[0],
+            "specificity": kinds[1],
+            "average_precision": kinds[0],
+            "precision": of(self.called, self.shown),
+            "f1": of(np.maximum(self.truth, self.called), self.shown),
+            "auroc": [max(1, min(*kinds[0], *kinds[1], num_subjects // 2))],
         }
 
     def _count_scores(self, weights: Floats) -> dict[str, Floats]:

@@ -83,6 +83,25 @@ def test_variance_of_a_mean_over_classes_is_the_bootstraps(target: str) -> None:
     assert exact.variance == pytest.approx(drawn.variance, rel=0.12)
 
 
+def test_a_rare_class_costs_a_mean_what_it_adds_to_its_variance() -> None:
+    """Satterthwaite's degrees of freedom of the mean lie between the rarest class's and the sum of all."""
+    generator = np.random.default_rng(5)
+    labels = np.array([0] * 100 + [1] * 100 + [2] * 2)
+    raw = np.eye(3)[labels] + generator.gumbel(size=(202, 3))
+    raw[labels == 2, 2] = raw.max() + np.arange(2)  # the rare class is found: it hardly varies
+    probabilities = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+    subjects = np.arange(202)
+    parts = [
+        paired.auroc(np.stack([1 - p, p], 1), (labels == k).astype(int), "binary", subjects)
+        for k, p in enumerate(probabilities.T)
+    ]
+    assert [part.num_units for part in parts] == [100, 100, 2]
+    variances, freedoms = np.array([part.variance for part in parts]), np.array([99, 99, 1])
+    mean = paired.auroc(probabilities, labels, "multiclass", subjects)
+    assert mean.num_units == pytest.approx(1 + variances.sum() ** 2 / (variances**2 / freedoms).sum())
+    assert mean.num_units > 90
+
+
 def test_of_one_kind_of_case_there_is_no_area() -> None:
     estimate = paired.auroc(binary(np.linspace(0, 1, 5)), np.ones(5, np.int64), "binary", np.arange(5))
     assert np.isnan(estimate.value)

@@ -41,6 +41,27 @@ def test_means_have_the_variance_of_means_and_leave_out_undefined_cases() -> Non
     assert drawn.variance == pytest.approx(exact.variance, rel=0.1)
 
 
+@pytest.mark.parametrize("num", [3, 8])
+def test_few_subjects_have_the_variance_of_a_mean(num: int) -> None:
+    """The variance of resampled means is (n - 1) / n of it: at 3 subjects two thirds."""
+    values = np.random.default_rng(num).random(num)
+    drawn = paired.resampled_mean(values, np.arange(num), num_resamples=20_000)
+    assert drawn.variance == pytest.approx(values.var(ddof=1) / num, rel=0.04)
+
+
+def test_a_score_of_one_class_has_the_units_of_that_class() -> None:
+    labels = (np.arange(60) < 6).astype(int)
+    score = np.random.default_rng(0).random(60)
+    names = ["recall", "specificity", "f1", "average_precision", "balanced_accuracy", "calibration_error"]
+    found = paired.resampled(names, binary(score), labels, "binary", np.arange(60), num_resamples=20)
+    units = {name: estimate.num_units for name, estimate in found.items()}
+    called = int(((score > 0.5) | (labels == 1)).sum())
+    expected = {"recall": 6, "specificity": 54, "f1": called, "average_precision": 6, "calibration_error": 60}
+    assert {name: units[name] for name in expected} == pytest.approx(expected)
+    freedom = (1 / 6 + 1 / 54) ** 2 / (1 / (6**2 * 5) + 1 / (54**2 * 53))  # Satterthwaite's
+    assert units["balanced_accuracy"] == pytest.approx(1 + freedom)
+
+
 def test_a_score_that_is_never_defined_has_no_variance() -> None:
     score = np.linspace(0.1, 0.9, 6)
     found = paired.resampled(["auroc"], binary(score), np.ones(6, np.int64), "binary", np.arange(6), num_resamples=20)
@@ -62,5 +83,5 @@ def test_intervals_of_a_difference_cover_it_and_only_subjects_do() -> None:
             low, high = paired.difference(*(paired.pool([estimate]) for estimate in estimates)).interval()
             covered[kind] += low <= 0.03 <= high
     low, high = stats.binom.interval(0.999, num, 0.95)
-    assert low - num * 2 / num_subjects <= covered["subjects"] <= high
+    assert low <= covered["subjects"] <= high
     assert covered["cases"] < 0.87 * num

@@ -162,7 +162,13 @@ def test_a_full_disk_costs_what_could_not_be_written_and_nothing_twice(tmp_path:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, resource.RLIM_INFINITY))
 
     full = subprocess.run(
-        command("seed=0,1"), cwd=tmp_path, capture_output=True, text=True, timeout=300, preexec_fn=small_disk
+        command("seed=0,1"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        preexec_fn=small_disk,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # Python would keep its own files, cut off
     )
     assert full.returncode == 1, full.stdout + full.stderr
     assert "2 of 2 runs failed" in full.stderr

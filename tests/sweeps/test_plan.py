@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import csv
 import json
 import pickle
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +12,14 @@ import pytest
 from fiducial.config import compose
 from fiducial.errors import InputError
 from fiducial.runs import folder
+from fiducial.sweeps import sweep as sweeping
+from fiducial.sweeps.job import Ending, Spec
 from fiducial.sweeps.ledger import PRUNED
 from fiducial.sweeps.plan import Plan
+from fiducial.sweeps.pool import Watch
 from fiducial.sweeps.sweep import IncompleteError, sweep
-from fiducial.tracking.liveness import locked
+from fiducial.tracking.journal import History
+from fiducial.tracking.liveness import alive, locked
 
 
 def plan(outputs: Path, *overrides: str) -> Plan:
@@ -114,6 +120,61 @@ def test_settings_that_say_the_same_are_run_once(tmp_path: Path) -> None:
     found = plan(tmp_path, "optimizer.lr=0.1,1e-1,0.10", "seed=0,1")
     assert len(found.jobs) == 2
     assert found.num_repeated == 4
+
+
+def finish(jobs: Plan) -> None:
+    """Write what a finished run leaves behind, for every job of a plan."""
+    for job in jobs.to_run:
+        out = folder.create(job.composed, job.identity)
+        interval = {"value": 0.7, "low": 0.6, "high": 0.8, "num_resamples_used": 1000}
+        objective = {"name": "val/auroc", "value": 0.8 + job.number / 10}
+        content = {"epoch": 0, "subjects": 30, "objective": objective, "scores": {"auroc": interval}}
+        (out / folder.SCORES).write_text(json.dumps(content))
+
+
+def test_a_sweep_that_others_finished_is_kept_as_if_it_had_ended_itself(tmp_path: Path) -> None:
+    found = plan(tmp_path, "seed=0,1", "tracking=none", "study=chest/pilot")
+    finish(found)
+    again = plan(tmp_path, "seed=0,1", "tracking=none", "study=chest/pilot")
+    sweep(again)
+    assert again.out.parent == tmp_path / "sweeps"
+    assert json.loads((again.out / "sweep.json").read_text())["keys"] == ["seed"]
+    rows = list(csv.DictReader((again.out / "summary.csv").read_text().splitlines()))
+    assert {row["score"]: (row["runs"], float(row["mean"])) for row in rows}["val/auroc"] == ("2", pytest.approx(0.85))
+    assert (again.out / "figures" / "settings.png").is_file()
+    history = History.of(again.out / "tracking" / "journal.jsonl")
+    assert history.status == "FINISHED"
+    assert history.run is not None
+    assert history.run["experiment"] == "chest/pilot"
+    sweep(plan(tmp_path, "seed=0,1", "tracking=none", "study=chest/pilot"))
+    after = History.of(again.out / "tracking" / "journal.jsonl")
+    assert after == history  # kept once
+
+
+def test_a_sweep_that_another_process_leads_is_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = plan(tmp_path, "seed=0,1", "tracking=none")
+
+    class Launcher:
+        def slots(self, num_jobs: int | None) -> list[dict[str, str]]:
+            return [{}]
+
+        def stream(self, jobs: Iterable[Spec], watch: Watch, *, sweep: Path, num_jobs: int | None = None) -> None:
+            for spec in jobs:
+                watch.started(spec)
+            finish(found)
+            for job in found.jobs:
+                watch.ended(Ending(job.number, "done"))
+
+    monkeypatch.setattr(sweeping, "launcher_of", lambda jobs: Launcher())
+    with alive(found.out):
+        sweep(found)
+    said = capsys.readouterr()
+    assert "another process leads this sweep" in said.err
+    assert "val/auroc" in said.out
+    assert sorted(path.name for path in found.out.iterdir()) == ["tracking"]  # with the lock, and nothing of ours
+    assert not (found.out / "tracking" / "journal.jsonl").exists()
 
 
 def test_data_sets_side_by_side_share_one_experiment(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from fiducial.errors import InputError
 from fiducial.runs import outcome
 from fiducial.sweeps.job import Pruning
 from fiducial.sweeps.pruning import PrunedError, Pruner
@@ -71,7 +72,7 @@ def test_the_median_decides(searching: Callable[..., Search]) -> None:
     pruners = {}
     for spec in islice(search.specs(), 4):
         assert spec.pruning is not None
-        pruners[spec.number] = Pruner(spec.pruning, "val/loss")
+        pruners[spec.number] = Pruner(spec.pruning)
     for number, losses in {0: (0.9, 0.5), 1: (0.9, 0.7)}.items():
         for step, value in enumerate(losses, start=1):
             pruners[number].on_train_epoch_end(epoch(step, value), None)  # type: ignore[arg-type]
@@ -90,7 +91,7 @@ def test_a_run_asks_with_the_pruner_of_its_search(pruner: str, searching: Callab
     stopped = 0
     for spec in search.specs():
         assert spec.pruning is not None
-        own = Pruner(spec.pruning, "val/loss")
+        own = Pruner(spec.pruning)
         try:
             for step in range(1, 6):
                 own.on_train_epoch_end(epoch(step, 1 + spec.number / step), None)  # type: ignore[arg-type]
@@ -108,8 +109,8 @@ def test_an_epoch_is_reported_once_and_an_undefined_one_never(searching: Callabl
     (spec,) = islice(search.specs(), 1)
     assert spec.pruning is not None
     for value in (0.5, 0.4):  # the second is of a run that was killed and repeats the epoch
-        Pruner(spec.pruning, "val/loss").on_train_epoch_end(epoch(1, value), None)  # type: ignore[arg-type]
-    own = Pruner(spec.pruning, "val/loss")
+        Pruner(spec.pruning).on_train_epoch_end(epoch(1, value), None)  # type: ignore[arg-type]
+    own = Pruner(spec.pruning)
     own.on_train_epoch_end(epoch(2, float("nan")), None)  # type: ignore[arg-type]
     own.on_train_epoch_end(epoch(3, 0.1, "val/auroc"), None)  # type: ignore[arg-type]
     assert [trial.intermediate_values for trial in search.trials] == [{0: 0.5}]
@@ -117,7 +118,7 @@ def test_an_epoch_is_reported_once_and_an_undefined_one_never(searching: Callabl
 
 
 def test_a_database_that_is_gone_costs_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    gone = Pruner(Pruning(f"sqlite:///{tmp_path}/no/such.db", "study", 0), "val/loss")
+    gone = Pruner(Pruning(f"sqlite:///{tmp_path}/no/such.db", "study", 0, "val/loss"))
     gone.on_train_epoch_end(epoch(1, 0.5), None)  # type: ignore[arg-type]
     assert "epoch 1 could not be told to the search" in capsys.readouterr().out
 
@@ -148,6 +149,19 @@ def test_a_bad_run_ends_early(searching: Callable[..., Search], monkeypatch: pyt
     assert (out / "scores.json").is_file()
     assert not (out / "pruned.json").exists()
     assert [step for event, _ in read(out / "tracking" / "journal.jsonl") for step in val_losses(event)] == [0, 1, 2]
+
+
+def test_a_pruner_watches_what_is_searched_for(searching: Callable[..., Search]) -> None:
+    search = searching("median", "objective=val/auroc", "search.objectives=[val/loss]")
+    (spec,) = islice(search.specs(), 1)
+    assert spec.pruning is not None
+    own = Pruner(spec.pruning)
+    own.on_train_epoch_end(epoch(1, 0.9, "val/auroc"), None)  # type: ignore[arg-type]
+    own.on_train_epoch_end(epoch(2, 0.4), None)  # type: ignore[arg-type]
+    assert [trial.intermediate_values for trial in search.trials] == [{1: 0.4}]
+    search.close()
+    with pytest.raises(InputError, match="parameters is the same after every epoch"):
+        searching("median", "search.objectives=[parameters]")
 
 
 def test_without_a_pruner_nothing_is_reported(searching: Callable[..., Search]) -> None:

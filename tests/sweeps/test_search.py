@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
+from PIL import Image
 from sqlalchemy import Engine, event
 
 from fiducial.config import Composed, Groups, compose
@@ -22,6 +24,7 @@ from fiducial.errors import InputError
 from fiducial.sweeps.job import Ending, Spec, State
 from fiducial.sweeps.launcher import LocalLauncher
 from fiducial.sweeps.search.grammar import split
+from fiducial.sweeps.search.pictures import _importances
 from fiducial.sweeps.search.results import direction, values_of
 from fiducial.sweeps.search.samplers import PRUNERS, SAMPLERS, check_sampler, node
 from fiducial.sweeps.search.search import Search
@@ -302,6 +305,7 @@ def test_an_undefined_objective_is_a_failed_trial(make: Make) -> None:
         ({"objectives": ["val/auroc", "paramters"]}, "did you mean parameters?"),
         ({"objectives": ["val/auroc", "val/auroc"]}, "expected different ones"),
         ({"objectives": ["val/auroc", "parameters"], "pruner": "median"}, "with several objectives"),
+        ({"sampler": {"_target_": "optuna.samplers.BruteForceSampler"}}, "search=grid does that"),
     ],
 )
 def test_options_are_checked(options: dict[str, object], message: str) -> None:
@@ -420,6 +424,55 @@ def test_owner_is_gone_with_its_lock(tmp_path: Path) -> None:
     assert other.is_gone(one.name)
     assert not other.is_gone("another-machine/0123456789ab")
     assert not other.is_gone(other.name)
+
+
+def test_what_a_search_lets_go_of_goes_on_on_another_machine(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = make(total=2)
+    stopped, held = islice(first.specs(), 2)
+    end(first, held)
+    monkeypatch.setattr(socket, "gethostname", lambda: "another-machine")
+    second = make(total=2)
+    assert list(second.specs()) == []
+    assert second.elsewhere() == 1
+    second.close()
+    first.close()
+    third = make(total=2)
+    assert [spec.overrides for spec in complete(third)] == [stopped.overrides]
+    assert third.elsewhere() == 0
+
+
+def test_settings_alike_in_three_digits_stay_apart(make: Make) -> None:
+    search = make("optimizer.lr=0.0034211,0.0034212,0.2", sampler="grid", total=3)
+    complete(search)
+    titles = [title for title, _, _ in search.finished()]
+    assert sorted(titles) == ["lr=0.0034211", "lr=0.0034212", "lr=0.2"]
+
+
+def test_importance_is_of_what_makes_a_trial_good(make: Make) -> None:
+    found = {}
+    for name, sign in (("val/loss", 1.0), ("val/auroc", -1.0)):
+        search = make(total=40, objectives=(name,), name=name)
+        for spec in search.specs():
+            given = values(spec)
+            lr, dropout = math.log10(float(given["optimizer.lr"])), float(given["model.dropout"])
+            bad = lr > -3  # among these only the dropout matters; among the good ones only the rate
+            search.trials.tell(spec.number, [sign * (10 + dropout if bad else abs(lr + 4))])
+        found[name] = _importances(search.trials.study, search.question, {key: key for key in search.keys})[name]
+    assert found["val/auroc"] == pytest.approx(found["val/loss"])
+    assert found["val/auroc"]["optimizer.lr"] > 0.5
+
+
+def test_a_search_over_other_labels_is_another_one(tmp_path: Path) -> None:
+    Image.new("L", (32, 32)).save(tmp_path / "a.png")
+    names = set()
+    for label in ("yes", "no", "yes"):
+        rows = [f"a.png,{text},{number}" for number, text in enumerate((label, "yes", "no", "yes", "no"))]
+        (tmp_path / "cases.csv").write_text("\n".join(["path,label,subject", *rows]))
+        lines = ["search=random", f"outputs={tmp_path}", "data=table", f"data.source.path={tmp_path}/cases.csv", *SPACE]
+        search = find([*lines, "data.source.channels=1", "data.source.size=[32,32]"])
+        assert search is not None
+        names.add(search.question.name)
+    assert len(names) == 2
 
 
 def test_pruned_trials_are_told_as_such(make: Make) -> None:

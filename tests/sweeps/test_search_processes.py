@@ -104,6 +104,8 @@ def test_a_command_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
     (sweep,) = tmp_path.glob("sweeps/study")
     pictures = {path.stem for path in sweep.glob("figures/*.png")}
     assert pictures >= {"history", "importance", "parallel_coordinates"}
+    again = subprocess.run(command, check=True, capture_output=True, text=True, timeout=240)
+    assert again.stdout.startswith("every run is done; nothing to run")
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,30 @@ def test_settings_are_ranked_by_the_validation_split_and_never_by_the_test_split
     assert summary.shown() == ["auroc", "mae"]
 
 
+def test_a_search_ranks_by_what_it_searches_for(tmp_path: Path) -> None:
+    runs = []
+    for name, auroc, loss, parameters in (("a", 0.9, 0.5, 12345), ("b", 0.8, 0.4, 1)):
+        out = finished(tmp_path, name, auroc, 0.7)
+        scores = json.loads((out / "scores.json").read_text())
+        (out / "scores.json").write_text(json.dumps(scores | {"epoch": 1}))
+        (out / "tracking").mkdir()
+        events = [
+            {"event": "params", "values": {"parameters": str(parameters)}},
+            {"event": "metrics", "points": [["val/loss", loss + 1, 0, 0], ["val/loss", loss, 1, 1]]},
+        ]
+        (out / "tracking" / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+        runs.append((name, name, out))
+    by = {name: summarise(runs, name) for name in ("val/auroc", "val/loss", "parameters")}
+    assert {name: list(one.settings) for name, one in by.items()} == {
+        "val/auroc": ["a", "b"], "val/loss": ["b", "a"], "parameters": ["b", "a"],
+    }  # fmt: skip
+    assert by["val/loss"].best is not None
+    assert by["val/loss"].best.objective == ("val/loss", 0.4)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(by["parameters"].table())
+    assert " 12345 " in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_mean_deviation_and_interval_over_repetitions(summary) -> None:
     values = np.array([auroc for _, auroc in VALUES["a"]])
     interval = summary.of(summary.settings["a"], "auroc")

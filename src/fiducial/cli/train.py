@@ -92,7 +92,8 @@ def _sweep(args: argparse.Namespace) -> int:
     from fiducial.sweeps.plan import Plan
     from fiducial.sweeps.search.sweeper import find
 
-    if search := find(args.overrides, args.config_dir):
+    search = find(args.overrides, args.config_dir)
+    if search is not None:  # one that is done is empty
         return _search(search, args)
     if not args.plan:
         from fiducial.sweeps.head_start import head_start

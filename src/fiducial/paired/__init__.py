@@ -14,7 +14,7 @@ power         how many cases it would take
 from fiducial.paired.delong import auroc
 from fiducial.paired.estimate import Estimate, mean_over_cases
 from fiducial.paired.holm import Holm, holm
-from fiducial.paired.mcnemar import mcnemar
+from fiducial.paired.mcnemar import discordant_needed, mcnemar, num_discordant
 from fiducial.paired.moderation import moderate
 from fiducial.paired.power import POWER, cases_needed
 from fiducial.paired.repetition import Effect, Pooled, Runs, Scale, difference, pool
@@ -32,10 +32,12 @@ __all__ = [
     "auroc",
     "cases_needed",
     "difference",
+    "discordant_needed",
     "holm",
     "mcnemar",
     "mean_over_cases",
     "moderate",
+    "num_discordant",
     "pool",
     "resampled",
     "resampled_mean",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,8 +36,20 @@ def auroc(probabilities: Floats, labels: Integers, target: str, subjects: Intege
     return Estimate(
         value=float(np.mean([part.value for part in parts])),
         errors=np.mean([part.errors for part in parts], axis=0),
-        num_units=min(part.num_units for part in parts),
+        num_units=_units(parts),
     )
+
+
+def _units(parts: Sequence[Estimate]) -> float:
+    """Return the units of a mean: one more than its degrees of freedom by Satterthwaite's rule, Biometrics 2 (1946).
+
+    A class of few subjects then costs as much as it adds to the variance.
+    """
+    variances = np.array([part.variance for part in parts])
+    freedom = np.array([part.num_units - 1 for part in parts])
+    if not variances.sum() > 0:  # no case varies, or of one class there is a single subject
+        return float(freedom.min() + 1)
+    return float(1 + variances.sum() ** 2 / (variances**2 / freedom).sum())
 
 
 def placements(score: Floats, truth: NDArray[np.bool_]) -> tuple[Floats, Floats]:

@@ -20,12 +20,13 @@ class Estimate:
         errors: such that the sampling covariance of two scores on the same cases is the inner product of their
             errors: a number a subject (its influence), or a number a resample (its deviation). NaN where there
             are too few subjects to tell.
-        num_units: independent units behind the errors, from which degrees of freedom follow.
+        num_units: independent units behind the errors, from which degrees of freedom follow; of a mean of several
+            scores no whole number.
     """
 
     value: float
     errors: Floats
-    num_units: int
+    num_units: float
 
     @property
     def variance(self) -> float:
@@ -56,7 +57,7 @@ def sums(values: Floats, subjects: Integers) -> Floats:
     return np.bincount(subjects, weights=values, minlength=int(subjects.max()) + 1).astype(np.float64)
 
 
-def corrected(influence: Floats, num_units: int) -> Floats:
+def corrected(influence: Floats, num_units: float) -> Floats:
     """Return influences scaled so that the sum of their squares estimates the variance without bias."""
     if num_units < 2:
         return np.full_like(influence, np.nan)

@@ -20,11 +20,11 @@ def mcnemar(ours: Floats, theirs: Floats, subjects: Integers) -> float:
     (1998).
 
     Args:
-        ours: 1 where right, 0 where wrong, `(cases,)`.
+        ours: 1 where right, 0 where wrong, NaN where it does not count, `(cases,)`.
         theirs: those of the other network.
         subjects: number of each case's subject, `(cases,)`, from 0.
     """
-    differences = np.rint(sums(ours - theirs, subjects)).astype(np.int64)
+    differences = _differences(ours, theirs, subjects)
     discordant = np.abs(differences[differences != 0])
     total = abs(int(differences.sum()))
     if len(discordant) > MOST_EXACT:
@@ -32,6 +32,20 @@ def mcnemar(ours: Floats, theirs: Floats, subjects: Integers) -> float:
     chances = _sum_of_coins(discordant)
     distance = np.abs(np.arange(len(chances)) - len(chances) // 2)
     return min(float(chances[distance >= total].sum()), 1.0)
+
+
+def num_discordant(ours: Floats, theirs: Floats, subjects: Integers) -> int:
+    """Return the number of subjects of whom one network has more right answers than the other; see `mcnemar`."""
+    return int((_differences(ours, theirs, subjects) != 0).sum())
+
+
+def discordant_needed(level: float) -> int:
+    """Return how many discordant subjects it takes at least for a p below a level: all in favour of one network."""
+    return int(np.log2(2 / level)) + 1
+
+
+def _differences(ours: Floats, theirs: Floats, subjects: Integers) -> Integers:
+    return np.rint(sums(np.nan_to_num(ours - theirs), subjects)).astype(np.int64)
 
 
 def _sum_of_coins(sizes: Integers) -> Floats:

@@ -79,7 +79,7 @@ class Effect:
 
     value: float
     variance_cases: float
-    num_units: int
+    num_units: float
     runs: tuple[Runs, ...]
 
     def error(self, share: float = 1.0) -> float:
@@ -141,7 +141,7 @@ class Pooled:
 
     value: float
     errors: Floats
-    num_units: int
+    num_units: float
     runs: Runs
 
     @property

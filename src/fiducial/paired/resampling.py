@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from fiducial.paired.estimate import Estimate, Floats, Integers
-from fiducial.statistics import resampled_scores, resampled_weights, scores
+from fiducial.paired.estimate import Estimate, Floats, Integers, corrected
+from fiducial.statistics import about, resampled_scores, resampled_weights, scores
 
 NUM_RESAMPLES = 2000
 
@@ -24,8 +24,9 @@ def resampled(
     """Return scores with errors from a bootstrap over subjects that draws the same subjects for every run.
 
     That makes the bootstrap a paired one: the deviations of two runs in one resample come from the same cases.
-    A resample in which a score is undefined is left out. Efron and Tibshirani, An Introduction to the Bootstrap,
-    Chapman & Hall 1993.
+    A resample in which a score is undefined is left out. The variance of n resampled subjects is (n - 1) / n of that of
+    n new ones, where n counts those that the score is about, and is enlarged accordingly. Efron and Tibshirani, An
+    Introduction to the Bootstrap, Chapman & Hall 1993.
 
     Args:
         names: scores of `fiducial.statistics`.
@@ -37,8 +38,9 @@ def resampled(
     """
     values = scores(probabilities, labels, target)
     draws = resampled_scores(probabilities, labels, subjects, target, num_resamples=num_resamples, seed=0)
-    num_units = len(np.unique(subjects))
-    return {name: Estimate(values[name], _deviations(draws[name]), num_units) for name in names}
+    counts = about(probabilities, labels, target, subjects)
+    every = [len(np.unique(subjects))]
+    return {name: _estimate(values[name], draws[name], _units(counts.get(name, every))) for name in names}
 
 
 def resampled_mean(values: Floats, subjects: Integers, *, num_resamples: int = NUM_RESAMPLES) -> Estimate:
@@ -54,7 +56,22 @@ def resampled_mean(values: Floats, subjects: Integers, *, num_resamples: int = N
     totals = np.concatenate([weights @ terms for weights in resampled_weights(subjects, num_resamples, seed=0)])
     draws = np.divide(totals[:, 0], totals[:, 1], out=np.full(num_resamples, np.nan), where=totals[:, 1] > 0)
     value = float(values[defined].mean()) if defined.any() else float("nan")
-    return Estimate(value, _deviations(draws), len(np.unique(subjects[defined])))
+    return _estimate(value, draws, len(np.unique(subjects[defined])))
+
+
+def _units(counts: Sequence[int]) -> float:
+    """Return the units of a mean over classes, as `delong` does, where each adds what its number of subjects lets it.
+
+    Of a class with a single subject nothing is known; it is left to the others, if there are any.
+    """
+    several = np.array([count for count in counts if count > 1], np.float64)
+    if not len(several):
+        return 1
+    return float(1 + (1 / several).sum() ** 2 / (1 / (several**2 * (several - 1))).sum())
+
+
+def _estimate(value: float, draws: Floats, num_units: float) -> Estimate:
+    return Estimate(value, corrected(_deviations(draws), num_units), num_units)
 
 
 def _deviations(draws: Floats) -> Floats:

@@ -24,11 +24,13 @@ class Pruning:
         storage: URL of Optuna's storage.
         study: its name there.
         trial: id of the run's trial.
+        objective: name of the validation metric that the search is for.
     """
 
     storage: str
     study: str
     trial: int
+    objective: str
 
 
 @dataclass(frozen=True)

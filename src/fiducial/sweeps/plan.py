@@ -69,6 +69,7 @@ class Plan:
         jobs: all of them.
         keys: what differs between them.
         study: experiment in the tracking UI that all of them belong to.
+        outputs: folder of all runs.
         out: the sweep's folder; the same for the same jobs.
         config_dir: folder of config groups of the user's own.
         num_repeated: combinations that were left out because they are the same as others.
@@ -77,6 +78,7 @@ class Plan:
     jobs: tuple[Job, ...]
     keys: tuple[str, ...]
     study: str
+    outputs: Path
     out: Path
     config_dir: str | None
     num_repeated: int = 0
@@ -105,13 +107,17 @@ class Plan:
             jobs.append(Job(number, one, identity, given, *names, *ledger.standing(identity)))
         study = _study([one for _, one in distinct])
         digest = hashlib.sha256("\n".join(sorted(unique)).encode()).hexdigest()
-        out = outputs / "sweeps" / f"{study}-{digest[:8]}"
-        return cls(tuple(jobs), tuple(keys), study, out, config_dir, len(composed) - len(distinct))
+        out = axes.folder_of(outputs, f"{study}-{digest[:8]}")
+        return cls(tuple(jobs), tuple(keys), study, outputs, out, config_dir, len(composed) - len(distinct))
 
     @property
     def to_run(self) -> list[Job]:
         """The jobs that are neither done nor in the hands of another process."""
         return [job for job in self.jobs if job.standing not in ("done", "running")]
+
+    @property
+    def objective(self) -> None:
+        """Each run is ranked by what it selected its checkpoint by."""
 
     @property
     def config(self) -> DictConfig:
@@ -150,7 +156,7 @@ class Plan:
 
     def finished(self) -> Iterator[tuple[str, str, Path]]:
         """Yield title, setting and folder of every job that is done by now."""
-        ledger = Ledger(self.out.parents[1])
+        ledger = Ledger(self.outputs)
         for job in self.jobs:
             standing, out = ledger.standing(job.identity)
             if standing == "done" and out is not None:
@@ -161,7 +167,7 @@ class Plan:
         left = [job for job in self.jobs if job.standing == "running"]
         if not left:
             return 0  # without reading every run there is
-        ledger = Ledger(self.out.parents[1])
+        ledger = Ledger(self.outputs)
         return sum(ledger.standing(job.identity)[0] != "done" for job in left)
 
     def ended(self, ending: Ending) -> None:

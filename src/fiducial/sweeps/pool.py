@@ -23,6 +23,7 @@ from fiducial.tracking.liveness import end_with_parent
 
 WANTED = "FIDUCIAL_WANTED"  # tells the process that jobs are forked from what to import, and which cases to read
 KNOWN = ("fiducial.", "monai.", "optuna.", "torch.")  # packages whose import does nothing else
+RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "TORCHELASTIC_RUN_ID", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
 TICK_SECONDS = 0.5
 LAST_WORDS = 3  # lines of a dead process's output that are shown
 
@@ -138,7 +139,8 @@ class Pool:
         slot = self._free.pop()
         ours, theirs = multiprocessing.Pipe(duplex=False)
         log = self._logs / f"{spec.number}.log"
-        environment = {**os.environ, **self._slots[slot]}
+        alone = {name: value for name, value in os.environ.items() if name not in RANKS}  # process 0 of its own run
+        environment = {**alone, **self._slots[slot]}
         context = multiprocessing.get_context("forkserver")
         given = (self._work, spec, environment, log, theirs)
         process = context.Process(target=_main, args=given, name=f"job-{spec.number}")

@@ -38,20 +38,19 @@ class Pruner(pl.Callback):
     A database that does not answer costs the run nothing but the question: it says so, and goes on.
 
     Args:
-        pruning: where the search keeps its trials.
-        objective: name of the validation metric that decides.
+        pruning: where the search keeps its trials, and the validation metric that decides.
 
     Raises:
         PrunedError: at the end of an epoch, in a run not worth going on with.
     """
 
-    def __init__(self, pruning: Pruning, objective: str) -> None:
-        self.pruning, self.objective = pruning, objective
+    def __init__(self, pruning: Pruning) -> None:
+        self.pruning = pruning
         self._trial: Trial | None = None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report the epoch's objective; one that is missing or undefined is not this callback's business."""
-        value = float(trainer.callback_metrics.get(self.objective, math.nan))
+        value = float(trainer.callback_metrics.get(self.pruning.objective, math.nan))
         if not trainer.is_global_zero or not math.isfinite(value):
             return
         epoch = trainer.current_epoch + 1

@@ -16,8 +16,10 @@ from fiducial.objective import lower_is_better
 from fiducial.reports.summary import LEADING, caution
 from fiducial.runs import folder
 from fiducial.statistics import FEW_SUBJECTS, Interval, mean_interval
+from fiducial.sweeps.search.results import direction, values_of
 from fiducial.wording import heading
 
+WHOLE = 1000  # from here on (parameters) a number is shown without decimals
 NUM_SCORES = 2  # test scores that the table shows beside the objective; the CSV has all of them
 
 
@@ -29,7 +31,7 @@ class Result:
         title: what tells it from the other runs.
         setting: what it has in common with its repetitions.
         out: its folder.
-        objective: of the validation split, by its name.
+        objective: what ranks it, a score of the validation split or what it costs, by its name.
         scores: of the test split, with their intervals over subjects.
         subjects: of whom there are cases in the test split.
     """
@@ -42,12 +44,14 @@ class Result:
     subjects: int
 
     @classmethod
-    def read(cls, title: str, setting: str, out: Path) -> Result:
-        """Read a finished run's scores."""
+    def read(cls, title: str, setting: str, out: Path, objective: str | None = None) -> Result:
+        """Read a finished run's scores; `objective` is what ranks it, by default what it selected its checkpoint by."""
         content = folder.scores(out)
-        objective = content.get("objective") or {}
+        own = content.get("objective") or {}
         scores = {name: Interval(**fields) for name, fields in content["scores"].items()}
-        value = objective.get("name", ""), objective.get("value", math.nan)
+        value = own.get("name", ""), own.get("value", math.nan)
+        if objective not in (None, value[0]):
+            value = objective, values_of(out, [objective])[0]
         return cls(title, setting, out, value, scores, content["subjects"])
 
 
@@ -72,13 +76,13 @@ class Summary:
         groups: dict[str, list[Result]] = {}
         for result in self.results:
             groups.setdefault(result.setting, []).append(result)
-        sign = 1 if lower_is_better(self.objective) else -1
+        sign = 1 if direction(self.objective) == "minimize" else -1
         return dict(sorted(groups.items(), key=lambda item: _rank(sign * _mean(item[1]))))
 
     @property
     def best(self) -> Result | None:
         """The best run by the objective."""
-        sign = 1 if lower_is_better(self.objective) else -1
+        sign = 1 if direction(self.objective) == "minimize" else -1
         return min(self.results, key=lambda result: _rank(sign * result.objective[1]), default=None)
 
     def columns(self) -> list[str]:
@@ -148,9 +152,14 @@ class Summary:
         return _with_deviation(interval.value, self.deviation(results, score)) + bounds
 
 
-def summarise(runs: Iterable[tuple[str, str, Path]]) -> Summary:
-    """Return the summary of finished runs, given as title, setting and folder."""
-    return Summary(tuple(Result.read(*run) for run in runs if folder.is_finished(run[2])))
+def summarise(runs: Iterable[tuple[str, str, Path]], objective: str | None = None) -> Summary:
+    """Return the summary of finished runs, given as title, setting and folder.
+
+    Args:
+        runs: of the sweep.
+        objective: what ranks them; by default what each selected its checkpoint by.
+    """
+    return Summary(tuple(Result.read(*run, objective) for run in runs if folder.is_finished(run[2])))
 
 
 def points(summary: Summary, score: str) -> Mapping[str, tuple[list[float], Interval]]:
@@ -189,5 +198,5 @@ def _rank(value: float) -> float:
 
 
 def _with_deviation(value: float, deviation: float) -> str:
-    shown = "undefined" if value != value else f"{value:.3f}"
+    shown = "undefined" if value != value else f"{value:.{0 if abs(value) >= WHOLE else 3}f}"
     return shown if deviation != deviation else f"{shown} ± {deviation:.3f}"

@@ -26,6 +26,7 @@ from fiducial.runs.folder import check_writable
 from fiducial.sweeps.board import Board
 from fiducial.sweeps.job import Ending, Spec, State
 from fiducial.sweeps.launcher import LocalLauncher
+from fiducial.sweeps.ledger import is_running
 from fiducial.sweeps.pool import Watch, warm_up
 from fiducial.sweeps.summary import Summary, points, summarise
 from fiducial.tracking import Run, Tracker, track
@@ -51,6 +52,10 @@ class Jobs(Protocol):
     """Where the jobs of a sweep come from: all combinations of some values, or a search."""
 
     @property
+    def outputs(self) -> Path:
+        """The folder of all runs."""
+
+    @property
     def out(self) -> Path:
         """The sweep's folder, the same for the same command."""
 
@@ -61,6 +66,10 @@ class Jobs(Protocol):
     @property
     def study(self) -> str:
         """Experiment in the tracking UI."""
+
+    @property
+    def objective(self) -> str | None:
+        """What ranks the runs, if it is another than what each selects its checkpoint by."""
 
     @property
     def config(self) -> DictConfig:
@@ -117,34 +126,69 @@ def sweep(jobs: Jobs) -> None:
         IncompleteError: some runs failed, or are in the hands of other processes.
         InputError: the folder of all runs cannot be written.
     """
-    check_writable(jobs.out.parents[1])
+    check_writable(jobs.outputs)
     if len(jobs) == 0:
-        elsewhere = jobs.elsewhere()
-        print("every other run is done" if elsewhere else "every run is done; nothing to run")
-        _show(summarise(jobs.finished()), jobs.out)
-        _refuse_incomplete(Board.of({}, 0), elsewhere)
+        _conclude(jobs)
         return
-    tracker: Tracker = component(jobs.config.tracking)
     launcher = launcher_of(jobs)
     if isinstance(launcher, LocalLauncher):
         warm_up(jobs.targets(), described(jobs.config.data.source))
     board = Board.of(jobs.titles(), len(launcher.slots(len(jobs))), len(jobs))
     board.listeners.append(jobs.ended)
+    if is_running(jobs.out):
+        print("another process leads this sweep, and will keep its summary; this one shares its work", file=sys.stderr)
+        try:
+            _stream(jobs, launcher, board)
+        finally:
+            _tell(summarise(jobs.finished(), jobs.objective), jobs, board)
+        _refuse_incomplete(board, jobs.elsewhere())
+        return
+    with _parent(jobs) as (run, tracker):
+        Thread(target=import_module, args=(DRAWN_BY,), daemon=True).start()  # while the first jobs are on their way
+        try:
+            with _delivered(tracker, run, launcher):
+                _stream(jobs, launcher, board)
+        finally:
+            summary = summarise(jobs.finished(), jobs.objective)
+            _keep(run, jobs, summary)
+            _tell(summary, jobs, board)
+        _refuse_incomplete(board, jobs.elsewhere())
+
+
+def _conclude(jobs: Jobs) -> None:
+    """Show what came out of a sweep of which nothing is left to run; keep it, if nobody has."""
+    elsewhere = jobs.elsewhere()
+    print("every other run is done" if elsewhere else "every run is done; nothing to run")
+    summary = summarise(jobs.finished(), jobs.objective)
+    kept = (jobs.out / SUMMARY).is_file() and History.of(jobs.out / FOLDER / "journal.jsonl").status == "FINISHED"
+    if not elsewhere and not kept and not is_running(jobs.out):
+        with _parent(jobs) as (run, _):
+            _keep(run, jobs, summary)
+    _show(summary, jobs.out)
+    _refuse_incomplete(Board.of({}, 0), elsewhere)
+
+
+@contextmanager
+def _parent(jobs: Jobs) -> Iterator[tuple[Run, Tracker]]:
+    """Have the parent run of all jobs, or go on with it; this process delivers it."""
+    tracker: Tracker = component(jobs.config.tracking)
     resume = History.of(jobs.out / FOLDER / "journal.jsonl").run is not None
     with track(jobs.out, tracker, name=jobs.name, experiment=jobs.study, resume=resume) as run:
         _describe(run, jobs)
         run.start_delivery(apart=False)  # this process delivers for its jobs, too
-        Thread(target=import_module, args=(DRAWN_BY,), daemon=True).start()  # while the first jobs are on their way
-        try:
-            with _delivered(tracker, run, launcher), board.shown():
-                launcher.stream(jobs.specs(), board, sweep=jobs.out, num_jobs=len(jobs))
-        finally:
-            summary = summarise(jobs.finished())
-            _keep(run, jobs, summary)
-            _show(summary, jobs.out)
-            _show_failures(board, jobs.out / "logs")
-            _show_left(board)
-        _refuse_incomplete(board, jobs.elsewhere())
+        yield run, tracker
+
+
+def _stream(jobs: Jobs, launcher: Streaming, board: Board) -> None:
+    with board.shown():
+        launcher.stream(jobs.specs(), board, sweep=jobs.out, num_jobs=len(jobs))
+
+
+def _tell(summary: Summary, jobs: Jobs, board: Board) -> None:
+    """Show how a sweep ended."""
+    _show(summary, jobs.out)
+    _show_failures(board, jobs.out / "logs")
+    _show_left(board)
 
 
 def launcher_of(jobs: Jobs) -> Streaming:
@@ -204,7 +248,8 @@ def _draw(run: Run, jobs: Jobs, summary: Summary) -> None:
 def _show(summary: Summary, out: Path) -> None:
     if summary.results:
         Console(highlight=False).print(summary.table())
-        print(f"summary  {out / SUMMARY}")
+        if (out / SUMMARY).is_file():
+            print(f"summary  {out / SUMMARY}")
 
 
 def _show_failures(board: Board, logs: Path) -> None:

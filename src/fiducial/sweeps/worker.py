@@ -65,7 +65,7 @@ def _attempt(spec: Spec, out: Path, resume: bool, report: Report) -> BaseExcepti
     """Train; return what ended it before its time."""
     callbacks: list[pl.Callback] = [Reporter(spec.number, report)]
     if spec.pruning is not None:
-        callbacks.append(Pruner(spec.pruning, folder.config(out).objective))
+        callbacks.append(Pruner(spec.pruning))
     try:
         train(folder.config(out), out, resume=resume, callbacks=callbacks)
     except (Exception, KeyboardInterrupt, SystemExit) as error:

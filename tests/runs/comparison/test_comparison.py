@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, roc_auc_score
 
 from fiducial.errors import InputError
 from fiducial.reports.comparison.content import Comparison
@@ -144,6 +144,66 @@ def test_of_a_signed_error_the_size_is_compared(write: Write, case_scores: Any, 
     test = found.others[0].tests["volume_error"]
     assert test.verdict == "worse"
     assert test.difference == pytest.approx(np.abs(small).mean() - np.abs(right).mean())
+
+
+def test_signed_errors_of_several_classes_do_not_cancel(write: Write, case_scores: Any, outputs: Path) -> None:
+    large, small = np.full(40, 0.5), np.full(40, 0.05)
+    spread = np.random.default_rng(0).normal(0, 0.01, 40)
+    for name, objective, one, other in (("a", 0.8, large + spread, -large), ("b", 0.9, small + spread, small)):
+        columns = {"volume_error": (one + other) / 2, "volume_error/head": one, "volume_error/tail": other}
+        case_scores(write(name, objective=objective), **columns)
+    test = compare(Question(Selection(outputs, experiment="digits"), metrics=["volume_error"])).others[0].tests
+    assert test["volume_error"].verdict == "worse"
+    assert test["volume_error"].difference == pytest.approx(0.45, abs=0.01)
+
+
+@pytest.mark.parametrize("found", [3, 5, 6])
+def test_recall_is_tested_as_the_answers_to_one_class_are(
+    found: int, write: Write, predictions: Any, outputs: Path
+) -> None:
+    """Eight positive cases among 200: one setting finds some of them that the other misses."""
+    labels = np.arange(200) < 8
+    theirs = np.where(labels, 0.3, 0.2)
+    ours = np.where(np.arange(200) < found, 0.9, theirs)
+    runs = [predictions(write(n), score, labels.astype(int)) for n, score in (("a", theirs), ("b", ours))]
+    test = ask(outputs, *runs, metrics=["recall"]).others[0].tests["recall"]
+    assert (test.name, test.cases) == ("McNemar, exact", 8)
+    assert test.p == pytest.approx(stats.binomtest(found, found).pvalue)
+    assert (test.verdict != "cannot tell") == (found == 6)
+    if found < 6:  # six at least must differ, for which it takes so many more positive cases
+        assert test.cases_needed is not None
+        assert test.cases_needed >= 8 * 6 / found
+
+
+def test_kappa_beside_f1_leaves_f1_as_it_is(write: Write, predictions: Any, outputs: Path) -> None:
+    strong, weak = noisy(0, 2.0), noisy(1, 0.5)
+    runs = [predictions(write(name), score, LABELS) for name, score in (("a", strong), ("b", weak))]
+    found = ask(outputs, *runs, metrics=["f1", "quadratic_kappa", "mae"])
+    scores = found.others[0].scores
+    assert scores["f1"].value == pytest.approx(f1_score(LABELS, weak > 0.5))
+    assert scores["quadratic_kappa"].value == pytest.approx(cohen_kappa_score(LABELS, weak > 0.5, weights="quadratic"))
+    assert scores["mae"].value == pytest.approx(1 - accuracy_score(LABELS, weak > 0.5))
+
+
+def test_few_subjects_that_all_agree_need_more_subjects(write: Write, predictions: Any, outputs: Path) -> None:
+    """Of five subjects the least p of signs is 2 / 2**5, however many cases each has."""
+    subjects, labels = np.repeat(np.arange(5), 50), np.ones(250, int)
+    ours = np.full(250, 0.9)
+    theirs = np.where(np.arange(250) % 50 < np.repeat([5, 6, 4, 5, 6], 50), 0.1, 0.9)
+    runs = [predictions(write(n), s, labels, subjects=subjects) for n, s in (("a", ours), ("b", theirs))]
+    test = ask(outputs, *runs, metrics=["accuracy"]).others[0].tests["accuracy"]
+    assert test.p == pytest.approx(2 / 2**5)
+    assert (test.verdict, test.cases_needed) == ("cannot tell", pytest.approx(250 * 6 / 5))
+
+
+def test_a_difference_that_no_case_doubts_is_said_to_be_without_a_test(
+    write: Write, predictions: Any, outputs: Path
+) -> None:
+    perfect, blind = np.where(LABELS == 1, 0.9, 0.1), np.full(NUM, 0.5)
+    runs = [predictions(write(name), score, LABELS) for name, score in (("a", perfect), ("b", blind))]
+    found = ask(outputs, *runs, metrics=["auroc"])
+    assert found.others[0].tests["auroc"].verdict == "cannot tell"
+    assert any("auroc differs in 1 setting without a test: no case varies" in note for note in found.notes)
 
 
 def test_an_area_under_the_curve_of_each_case_is_tested_as_other_scores_by_case_are(

@@ -27,6 +27,8 @@ def reliability(
 ) -> Figure:
     """Draw observed against predicted frequency in 15 bins, with 95 % Wilson intervals, over a histogram.
 
+    The intervals take cases as independent, also several of one subject.
+
     For two classes the prediction is the probability of the positive class; for more, the confidence in the
     predicted class; for multilabel, every probability of every label.
 
@@ -87,7 +89,14 @@ def _diagram(axes: Axes, confidences: Floats, outcomes: Floats) -> None:
     )
     errors = [np.maximum(observed - low, 0), np.maximum(high - observed, 0)]
     axes.errorbar(
-        mean, observed, errors, fmt="o-", color=BLUE, capsize=3, elinewidth=1, label="observed, 95 % interval"
+        mean,
+        observed,
+        errors,
+        fmt="o-",
+        color=BLUE,
+        capsize=3,
+        elinewidth=1,
+        label="observed, 95 % interval over cases",
     )
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)

@@ -23,6 +23,7 @@ IN_UNIT = (
 ORDINAL = ("quadratic_kappa", "mae")
 USUAL = ("auroc", "accuracy")  # compared unless others are asked for
 OF_ONE_CASE = ("accuracy", "mae")  # means over cases; the other scores are of all cases together
+OF_ONE_CLASS = ("recall", "specificity")  # of two classes: means over the cases of one
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -37,12 +38,14 @@ class Sample:
         scale: what the metric can be.
         values: of each repetition and case, `(repetitions, cases)`, where a case has a score by itself.
         remake: makes an estimate from the values of one repetition.
+        answers: whether each case is right, 1, or wrong, 0.
     """
 
     estimates: Sequence[Estimate]
     scale: Scale
     values: Floats | None = None
     remake: Callable[[Floats], Estimate] | None = None
+    answers: bool = False
 
     @property
     def repetitions(self) -> int:
@@ -67,6 +70,7 @@ class Contrast:
         exact: p of an exact test; where it is None, p is the effect's own.
         cases: that both have.
         undefined: cases left out because the metric is undefined in one of the two only.
+        discordant: subjects of whom one has more right answers than the other, where the test is exact.
         second: name and p of a test that decides nothing.
     """
 
@@ -75,6 +79,7 @@ class Contrast:
     exact: float | None
     cases: int
     undefined: int
+    discordant: int = 0
     second: tuple[str, float] | None = None
 
     @property
@@ -89,7 +94,9 @@ def choose_metrics(asked: Sequence[str], table: Table, objective: str) -> tuple[
     Raises:
         InputError: there is no such metric.
     """
-    known = (*IN_UNIT, *ORDINAL) if table.probabilities is not None else tuple(table.scores)
+    known = tuple(table.scores)
+    if table.probabilities is not None:
+        known = (*IN_UNIT, *ORDINAL) if _target(table) != "multilabel" else IN_UNIT
     for name in asked:
         if name not in known:
             raise InputError(f"--metric {name}: there is none{nearest(name, known)} (metrics: {', '.join(known)})")
@@ -112,8 +119,9 @@ def measure(tables: Sequence[Table], cases: Cases, metrics: Sequence[str]) -> di
         raise InputError("expected runs of one kind of task, got predictions of classes from some and none from others")
     if tables[0].probabilities is None:
         return {name: _of_columns(name, tables, subjects) for name in metrics}
-    target = _target(tables[0], metrics)
-    samples = {name: _of_answers(name, tables, target, subjects) for name in metrics if name in OF_ONE_CASE}
+    target = _target(tables[0])
+    by_case = (*OF_ONE_CASE, *OF_ONE_CLASS) if target == "binary" else OF_ONE_CASE
+    samples = {name: _of_answers(name, tables, target, subjects) for name in metrics if name in by_case}
     others = [name for name in metrics if name not in samples]
     parts = [_of_all_cases(others, table, target, subjects) for table in tables]
     scales = {name: _scale(name) for name in others}
@@ -143,9 +151,10 @@ def contrast(metric: str, ours: Sample, theirs: Sample, subjects: Integers) -> C
             ours, theirs = ours.only(kept), theirs.only(kept)
     effect = paired.difference(paired.pool(ours.estimates), paired.pool(theirs.estimates))
     name, exact, second = _test(metric, ours, theirs, subjects)
+    discordant = paired.num_discordant(_only(ours), _only(theirs), subjects) if exact is not None else 0
     if ours.repetitions > 1 or theirs.repetitions > 1:
         name += f", {ours.repetitions} × {theirs.repetitions} runs"
-    return Contrast(name, effect, exact, cases, undefined, second)
+    return Contrast(name, effect, exact, cases, undefined, discordant, second)
 
 
 def _test(
@@ -157,27 +166,28 @@ def _test(
         return f"DeLong{clustered}", None, None
     if ours.values is None or theirs.values is None:
         return "paired bootstrap", None, None
-    if metric == "accuracy" and ours.repetitions == theirs.repetitions == 1 and _binary(ours) and _binary(theirs):
-        return f"McNemar, exact{clustered}", paired.mcnemar(ours.values[0], theirs.values[0], subjects), None
-    if metric in OF_ONE_CASE:
+    if ours.answers and ours.repetitions == theirs.repetitions == 1:
+        return f"McNemar, exact{clustered}", paired.mcnemar(_only(ours), _only(theirs), subjects), None
+    if ours.answers or metric in OF_ONE_CASE:
         return f"paired t{clustered}", None, None
     signed = paired.wilcoxon(ours.values.mean(axis=0), theirs.values.mean(axis=0), subjects)
     return "paired bootstrap", None, ("Wilcoxon", signed)
 
 
-def _binary(sample: Sample) -> bool:
+def _only(sample: Sample) -> Floats:
+    """Return the cases' values of a setting with one run."""
     assert sample.values is not None
-    return bool(np.isin(sample.values, (0.0, 1.0)).all())
+    assert len(sample.values) == 1
+    only: Floats = sample.values[0]
+    return only
 
 
-def _target(table: Table, metrics: Sequence[str]) -> str:
-    """Return what kind of classification a table is of; "ordinal" where a score of that kind is asked for."""
+def _target(table: Table) -> str:
+    """Return what kind of classification a table is of."""
     assert table.probabilities is not None
     assert table.label is not None
     if table.label.ndim == 2:
         return "multilabel"
-    if set(metrics) & set(ORDINAL):
-        return "ordinal"
     return "binary" if table.probabilities.shape[1] == 2 else "multiclass"
 
 
@@ -186,10 +196,8 @@ def _of_columns(name: str, tables: Sequence[Table], subjects: Integers) -> Sampl
         if name not in table.scores:
             known = ", ".join(table.scores) or "none: it has predictions of classes"
             raise InputError(f"--metric {name}: a run has no such column (it has {known})")
-    values = np.stack([table.scores[name] for table in tables])
     base = name.partition("/")[0]
-    if base in SIGNED:
-        values = np.abs(values)
+    values = np.stack([_sizes(name, table) if base in SIGNED else table.scores[name] for table in tables])
     remake = partial(paired.resampled_mean, subjects=subjects)
     return Sample([remake(row) for row in values], "share" if base in SHARES else "any", values, remake)
 
@@ -197,7 +205,18 @@ def _of_columns(name: str, tables: Sequence[Table], subjects: Integers) -> Sampl
 def _of_answers(name: str, tables: Sequence[Table], target: str, subjects: Integers) -> Sample:
     values = np.stack([_answers(name, table, target) for table in tables])
     remake = partial(paired.mean_over_cases, subjects=subjects)
-    return Sample([remake(row) for row in values], _scale(name), values, remake)
+    scale: Scale = "share" if name in OF_ONE_CLASS else _scale(name)
+    return Sample([remake(row) for row in values], scale, values, remake, name != "mae" and target != "multilabel")
+
+
+def _sizes(name: str, table: Table) -> Floats:
+    """Return the size of a signed score of each case; of all classes the mean of theirs: signs must not cancel."""
+    parts = [column for key, column in table.scores.items() if key.startswith(f"{name}/")]
+    sizes = np.abs(np.stack(parts or [table.scores[name]]))
+    defined = ~np.isnan(sizes)
+    total = np.where(defined, sizes, 0.0).sum(axis=0)
+    means: Floats = np.divide(total, defined.sum(axis=0), out=np.full(len(total), np.nan), where=defined.any(axis=0))
+    return means
 
 
 def _scale(name: str) -> Scale:
@@ -213,7 +232,10 @@ def _mixed(table: Table, subjects: Integers) -> bool:
 
 
 def _answers(name: str, table: Table, target: str) -> Floats:
-    """Return each case's accuracy (of several labels: the share that is right) or error in class steps."""
+    """Return each case's accuracy (of several labels: the share that is right) or error in class steps.
+
+    Recall and specificity are the accuracy of the cases of one class; the others have none.
+    """
     assert table.probabilities is not None
     assert table.label is not None
     predicted = predicted_labels(table.probabilities, target)
@@ -221,6 +243,8 @@ def _answers(name: str, table: Table, target: str) -> Floats:
         steps: Floats = np.abs(predicted - table.label).astype(np.float64)
         return steps
     right: Floats = (predicted == table.label).reshape(len(predicted), -1).mean(axis=1)
+    if name in OF_ONE_CLASS:
+        return np.where(table.label == (1 if name == "recall" else 0), right, np.nan)
     return right
 
 
@@ -230,7 +254,8 @@ def _of_all_cases(names: Sequence[str], table: Table, target: str, subjects: Int
     exact = {
         name: paired.auroc(table.probabilities, table.label, target, subjects) for name in names if name == "auroc"
     }
-    others = [name for name in names if name not in exact]
-    if not others:
-        return exact
-    return exact | paired.resampled(others, table.probabilities, table.label, target, subjects)
+    found = exact
+    for kind, known in ((target, IN_UNIT), ("ordinal", ORDINAL)):
+        if others := [name for name in names if name in known and name not in exact]:
+            found = found | paired.resampled(others, table.probabilities, table.label, kind, subjects)
+    return found

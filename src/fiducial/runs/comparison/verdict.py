@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isnan, sqrt
+from math import isfinite, isnan, sqrt
 
 from fiducial import paired
 from fiducial.objective import lower_is_better
@@ -78,6 +78,12 @@ def cautions(settings: Sequence[Measured]) -> Iterator[str]:
                 f"{metric} is undefined for up to {counted(most, 'case')} in one of two settings but not in the other: "
                 "left out of the difference, which may favour the setting that failed on them"
             )
+        effects = [setting.contrasts[metric].effect for setting in settings[1:] if isnan(setting.contrasts[metric].p)]
+        if untested := sum(abs(effect.value) > ROUNDING for effect in effects):
+            yield (
+                f"{metric} differs in {counted(untested, 'setting')} without a test: no case varies, or of one class "
+                "there are too few subjects to know how they do"
+            )
 
 
 def _steadied(found: Contrast, ours: paired.Runs, theirs: paired.Runs) -> Contrast:
@@ -97,13 +103,24 @@ def _decided(contrasts: Sequence[Mapping[str, Contrast]]) -> list[dict[str, Pair
     return [{metric: _test(metric, found, next(adjusted)) for metric, found in row.items()} for row in contrasts]
 
 
+def _needed(found: Contrast, level: float) -> float:
+    """Return the number of cases at which the difference that was seen would be told from none.
+
+    An exact test needs so many discordant subjects, too, however much they agree.
+    """
+    needed = paired.cases_needed(found.effect, found.cases, level)
+    if found.exact is None:
+        return needed
+    return max(needed, found.cases * paired.discordant_needed(level) / found.discordant)
+
+
 def _test(metric: str, found: Contrast, holm: Holm) -> PairedTest:
     verdict: Verdict = "cannot tell"
     needed = None
     if holm.adjusted < LEVEL:
         verdict = "better" if (found.effect.value < 0) == lower_is_better(metric) else "worse"
-    elif not isnan(found.p) and abs(found.effect.value) > ROUNDING:  # of no difference nothing can be foretold
-        needed = paired.cases_needed(found.effect, found.cases, holm.level)
+    elif isfinite(found.effect.error()) and abs(found.effect.value) > ROUNDING and not isnan(found.p):
+        needed = _needed(found, holm.level)
     low, high = found.effect.interval()
     return PairedTest(
         name=found.name,

@@ -66,9 +66,9 @@ def _axis(one: Choice | Interval, name: str) -> Axis:
     return Axis(name, one.values) if isinstance(one, Choice) else Axis(name, log=one.log)
 
 
-def _value(trial: FrozenTrial, position: int) -> float:
+def _cost(trial: FrozenTrial, position: int, sign: float) -> float:
     assert trial.values is not None
-    return float(trial.values[position])
+    return sign * float(trial.values[position])
 
 
 def _importances(study: Study, question: Question, names: dict[str, str]) -> dict[str, dict[str, float]]:
@@ -77,12 +77,13 @@ def _importances(study: Study, question: Question, names: dict[str, str]) -> dic
 
     found = {}
     for position, objective in enumerate(question.objectives):
+        sign = 1.0 if question.directions[position] == "minimize" else -1.0  # it takes less for better
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it says of each setting that never varied that it cannot matter
             shares = get_param_importances(
                 study,
                 evaluator=PedAnovaImportanceEvaluator(),
-                target=partial(_value, position=position),
+                target=partial(_cost, position=position, sign=sign),
             )
         found[objective] = {names[key]: share for key, share in shares.items()}
     return found

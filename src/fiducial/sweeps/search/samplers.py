@@ -33,6 +33,7 @@ PRUNERS = {
     "halving": "optuna.pruners.SuccessiveHalvingPruner",
 }
 CMAES = SAMPLERS["cmaes"]
+EXHAUSTIVE = ("BruteForceSampler", "GridSampler")  # they end Optuna's own loop, which is not in use here
 
 
 def node(name: str, value: str | Node | None, known: Mapping[str, str]) -> dict[str, Any] | None:
@@ -55,6 +56,8 @@ def node(name: str, value: str | Node | None, known: Mapping[str, str]) -> dict[
                 f"(available: {', '.join(known)}, or a _target_ of Optuna's)"
             )
         return {"_target_": known[value]}
+    if str(value.get("_target_")).rpartition(".")[2] in EXHAUSTIVE:
+        raise InputError(f"search.{name}._target_={value['_target_']} goes through a grid; search=grid does that")
     if "_target_" not in value:
         raise InputError(
             f"search.{name}: expected one of {', '.join(known)}, or search.{name}._target_=… of Optuna's with its "

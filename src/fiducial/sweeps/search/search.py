@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ class Search:
         start: the configuration of one of the runs.
 
     Attributes:
+        outputs: folder of all runs.
         out: the search's folder.
         study: experiment in the tracking UI that all runs belong to.
         config: configuration of one of the runs, together with how they are started.
@@ -60,7 +62,7 @@ class Search:
 
     def __init__(self, question: Question, overrides: tuple[str, ...], config_dir: str | None, start: Composed) -> None:
         self.question, self.study = question, str(start.cfg.study)
-        self.out = question.outputs / "sweeps" / question.name
+        self.outputs, self.out = question.outputs, axes.folder_of(question.outputs, question.name)
         config = OmegaConf.merge(start.cfg, start.sweep)
         assert isinstance(config, DictConfig)
         self.config = config
@@ -88,6 +90,11 @@ class Search:
         """What the search is called in the tracking UI: `tpe: lr, dropout`."""
         names = axes.short(self.keys)
         return f"{sampler_name(self.question.sampler)}: {', '.join(names[key] for key in self.keys)}"
+
+    @property
+    def objective(self) -> str:
+        """What ranks the runs: what is searched for, the first of several."""
+        return self.question.objectives[0]
 
     def __len__(self) -> int:
         """Return how many trials are still to be run, those that failed among them."""
@@ -151,19 +158,24 @@ class Search:
             self.trials.tell(number, values, pruned=ending.state == "pruned", **notes)
 
     def elsewhere(self) -> int:
-        """No trial is left to another process: each process asks for its own."""
-        return 0
+        """Return how many trials other living searches have in hand."""
+        return self.trials.num_elsewhere()
 
     def finished(self) -> Iterator[tuple[str, str, Path]]:
         """Yield title, setting and folder of each trial that is complete; equal trials share a run."""
         from optuna.trial import TrialState
 
-        seen = set()
-        for trial in self.trials:
-            title = self._title(self.trials.texts(trial)) if trial.state == TrialState.COMPLETE else ""
-            if title and trial.user_attrs[OUT] not in seen:
-                seen.add(trial.user_attrs[OUT])
-                yield title, title, self.question.outputs / trial.user_attrs[OUT]
+        runs = {
+            trial.user_attrs[OUT]: self.trials.texts(trial)
+            for trial in self.trials
+            if trial.state == TrialState.COMPLETE
+        }
+        alike = Counter(map(self._title, runs.values()))
+        for out, texts in runs.items():
+            title = self._title(texts)
+            if alike[title] > 1:  # three digits do not tell them apart
+                title = axes.title(texts, self.keys)
+            yield title, title, self.question.outputs / out
 
     def best(self) -> list[Best]:
         """Return the best trial; of several objectives, all that no other one beats in everything."""
@@ -204,7 +216,8 @@ class Search:
         self._running[settings] = trial.number
         pruning = None
         if self.question.pruner is not None:
-            pruning = Pruning(self.question.storage, self.question.name, trial._trial_id)
+            question = self.question
+            pruning = Pruning(question.storage, question.name, trial._trial_id, question.objectives[0])
         overrides = (*self._overrides, *(f"{key}={value}" for key, value in texts.items()))
         return Spec(trial.number, overrides, self._config_dir, str(self.out), self._title(texts), pruning)
 

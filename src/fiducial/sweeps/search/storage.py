@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 60  # that a process waits for others that write into the same SQLite file
 PAUSES = (0.5, 2.0)  # seconds before the tables of a server are tried again
+NOBODY = ""  # owner of a trial that its search has let go of
 POSTGRES = ("postgresql://", "postgres://")
 
 
@@ -129,11 +130,11 @@ class Owner:
 
     def is_gone(self, name: str) -> bool:
         """Tell whether another owner is no longer alive; one on another machine counts as alive."""
-        if name == self.name:
-            return False
+        if name in (self.name, NOBODY):
+            return name == NOBODY
         path = self._path(name)
         if not path.exists():
-            return name.partition("/")[0] in ("", socket.gethostname())
+            return name.partition("/")[0] == socket.gethostname()
         try:
             with locked(path):
                 path.unlink()

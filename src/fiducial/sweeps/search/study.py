@@ -7,6 +7,7 @@ it was; one that failed is tried again by the next command, as a new trial that 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,14 @@ from fiducial.errors import InputError
 from fiducial.sweeps.job import Pruning
 from fiducial.sweeps.search.samplers import GRID, Node, build_pruner, build_sampler, distributions, texts
 from fiducial.sweeps.search.space import Space
-from fiducial.sweeps.search.storage import Owner, exclusive, open_storage
+from fiducial.sweeps.search.storage import NOBODY, Owner, exclusive, open_storage
+from fiducial.tracking.store import reason
 
 if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
+
+logger = logging.getLogger(__name__)
 
 Direction = Literal["minimize", "maximize"]
 
@@ -114,7 +118,7 @@ class Trials:
         taken: list[FrozenTrial] = []
         with self._alone():
             for trial in list(self):
-                if trial.state == TrialState.RUNNING and self._owner.is_gone(trial.user_attrs.get(OWNER, "")):
+                if trial.state == TrialState.RUNNING and self._owner.is_gone(trial.user_attrs.get(OWNER, NOBODY)):
                     self._take(trial, taken)
                 elif trial.state == TrialState.FAIL:
                     self.study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number})
@@ -168,10 +172,30 @@ class Trials:
         """Return a trial's values as they are written in overrides."""
         return texts(self._question.space, trial.params)
 
+    def num_elsewhere(self) -> int:
+        """Return how many trials other living searches have in hand."""
+        owners = [trial.user_attrs.get(OWNER, NOBODY) for trial in self._running()]
+        return sum(owner != self._owner.name and not self._owner.is_gone(owner) for owner in owners)
+
     def close(self) -> None:
-        """Let go of the trials in hand: another process may go on with them."""
+        """Let go of the trials in hand: another process, on whatever machine, may go on with them."""
+        from optuna.exceptions import OptunaError
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            with self._alone():
+                for trial in self._running():
+                    if trial.user_attrs.get(OWNER) == self._owner.name:
+                        self._storage.set_trial_user_attr(trial._trial_id, OWNER, NOBODY)
+        except (OptunaError, SQLAlchemyError) as error:
+            logger.warning("trials that were interrupted can go on only on this machine: %s", reason(error))
         self._owner.release()
         self._storage.remove_session()
+
+    def _running(self) -> list[FrozenTrial]:
+        from optuna.trial import TrialState
+
+        return [trial for trial in self if trial.state == TrialState.RUNNING]
 
     def _alone(self) -> Any:
         return exclusive(self._question.storage, self._question.outputs)

@@ -21,7 +21,7 @@ from fiducial.config.scalars import described
 from fiducial.errors import InputError
 from fiducial.sweeps.job import Ending, Spec
 from fiducial.sweeps.search.grammar import first_values, split
-from fiducial.sweeps.search.results import check_objectives, direction
+from fiducial.sweeps.search.results import COSTS, check_objectives, direction
 from fiducial.sweeps.search.samplers import GRID, PRUNERS, SAMPLERS, check_sampler, node
 from fiducial.sweeps.search.search import Search
 from fiducial.sweeps.search.space import Choice, Space
@@ -73,6 +73,11 @@ class OptunaSweeper(Sweeper):
         self._sampler, self._pruner = described, node("pruner", pruner, PRUNERS)
         if objectives is not None:
             check_objectives(objectives)
+        if self._pruner and objectives and objectives[0] in COSTS:
+            raise InputError(
+                f"search.pruner={pruner}: {objectives[0]} is the same after every epoch, so no run is worse before its "
+                "end; leave it out, or give a validation metric"
+            )
         if self._pruner and objectives and len(objectives) > 1:
             raise InputError(
                 f"search.pruner={pruner}: with several objectives no run is known to be worse before its end; "
@@ -207,13 +212,14 @@ def _epochs(start: Composed, space: Space) -> int:
 
 
 def _common(start: Composed, space: Space) -> dict[str, Any]:
-    """Return the settings that all runs have in common and that change results, wherever files lie."""
+    """Return what all runs have in common and what changes results: settings, and the content of tables."""
     cfg = start.cfg.copy()
     for place in PLACES:
         cfg[place] = f"<{place}>"
+    tables = {"tables": list(start.tables)} if start.tables else {}
 
     def matters(key: str) -> bool:
         searched = any(key == one or key.startswith(f"{one}.") for one in space.keys)
         return not searched and key.partition(".")[0] not in (*WITHOUT_EFFECT, *PLACES, "hardware")
 
-    return {key: value for key, value in settings(cfg).items() if matters(key)}
+    return {key: value for key, value in settings(cfg).items() if matters(key)} | tables
