@@ -110,7 +110,7 @@ class Hardware:
 
     def alone(self) -> Hardware:
         """Return the same hardware with one process."""
-        return replace(self, devices=1, num_nodes=1, strategy="auto")
+        return replace(self, devices=1, num_nodes=1, strategy="auto", sync_batchnorm=False)
 
     @property
     def device_type(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import shlex
 import subprocess
 import sys
@@ -196,6 +197,61 @@ def test_doctor_says_that_a_folder_is_not_there(capsys: pytest.CaptureFixture[st
     (tmp_path / "file").touch()
     code, output, _ = say(capsys, "doctor", "--outputs", str(tmp_path / "file"))
     assert (code, "is no folder" in output) == (1, True)
+
+
+def test_doctor_sends_what_runs_of_other_machines_have_left(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fiducial.tracking import Tracker, track
+    from fiducial.tracking.courier import DELIVERED
+    from fiducial.tracking.store import connect
+
+    monkeypatch.setenv(DELIVERED, "by a sweep that is gone")
+    tracker = Tracker(outputs=tmp_path, system_metrics_seconds=0)
+    for name in "ab":
+        with track(tmp_path / name, tracker, name=name, experiment="test"):
+            pass
+    running = tmp_path / "b" / "tracking" / "journal.jsonl"
+    running.write_text("".join(line for line in running.read_text().splitlines(True) if "FINISHED" not in line))
+    for marker in (tmp_path / "active").glob("*.json"):
+        marker.write_text(json.dumps(json.loads(marker.read_text()) | {"host": "node7"}))
+    code, output, _ = say(capsys, "doctor", "--outputs", str(tmp_path))
+    assert code == 0
+    assert "everything is delivered" in output
+    assert "it is RUNNING on node7, or died there" in output
+    assert tracker.uri is not None
+    client = connect(tracker.uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
+    assert (run.info.run_name, run.info.status) == ("a", "FINISHED")
+    assert "FAILED" not in running.read_text()
+
+
+def test_doctor_and_ui_know_of_a_server(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hunter2@127.0.0.1:9")
+    code, output, _ = say(capsys, "doctor", "--outputs", str(tmp_path))
+    assert code == 1
+    assert "127.0.0.1:9 does not answer" in output
+    code, _, error = say(capsys, "ui", "--outputs", str(tmp_path))
+    assert code == 1
+    assert "runs of tracking=server are shown by http://***@127.0.0.1:9" in error
+    assert "hunter2" not in output + error
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["train", "--resolve"], "--resolve is for --cfg job"),
+        (["train", "-m", "seed=0,1", "--plan", "--cfg", "job"], "add -m, and leave --cfg out"),
+        (["train", "resume=somewhere", "--plan"], "--plan and --max-hours are for sweeps"),
+        (["options", "model", "resnet18", "--markdown"], "leave resnet18 out"),
+    ],
+)
+def test_flags_that_do_not_go_together(capsys: pytest.CaptureFixture[str], given: list[str], message: str) -> None:
+    code, _, error = say(capsys, *given)
+    assert code == 1
+    assert message in error
 
 
 def test_doctor_says_why_a_run_was_not_delivered(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +104,36 @@ def test_classes_in_another_order_are_refused(trained: Path, tmp_path: Path) -> 
 def test_images_of_another_size(trained: Path, tmp_path: Path) -> None:
     path = table(tmp_path / "b", size=24)
     with pytest.raises(InputError, match=r"learned images of 16 × 16 with 1 channel, and these are 24 × 24"):
-        evaluated(trained, f"data.source.path={path}", "--split", "all")
-    scores, _ = evaluated(trained, f"data.source.path={path}", "data.source.size=[16,16]", "--split", "all")
-    assert scores["cases"] == 24
+        evaluated(trained, f"data.source.path={path}", "data.source.size=[24,24]", "--split", "all")
+    given = f"data.source.path={path}", "--split", "all"
+    asked, unasked = evaluated(trained, "data.source.size=[16,16]", *given), evaluated(trained, *given)
+    assert asked[0]["cases"] == 24
+    assert asked[1] == unasked[1]  # brought to the run's size
+
+
+def test_options_that_are_not_there(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="data=tabel: there is no such option; did you mean table"):
+        evaluated(trained, "data=tabel")
+    out = tmp_path / "own"
+    shutil.copytree(trained, out)
+    record = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps(record | {"choices": record["choices"] | {"model": "tiny"}}))
+    with pytest.raises(InputError, match=r"made with model=tiny, .* folder that --config-dir names"):
+        evaluated(out, "hardware.threads=2")
+
+
+def test_predicting_elsewhere_needs_neither_the_data_nor_options_of_ones_own(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copied"
+    shutil.copytree(trained, out)
+    record = json.loads((out / "run.json").read_text())
+    moved = [line.replace("/a/cases.csv", "/nowhere.csv") for line in record["overrides"]]
+    assert moved != record["overrides"]
+    choices = record["choices"] | {"model": "tiny"}
+    (out / "run.json").write_text(json.dumps(record | {"choices": choices, "overrides": moved}))
+    images, to = table(tmp_path / "new").parent, tmp_path / "predictions.csv"
+    (images / "cases.csv").unlink()
+    assert run("predict", [str(out), str(images), "--to", str(to), "hardware=cpu_fast", "hardware.threads=2"]) == 0
+    assert len(to.read_text().splitlines()) == 25
 
 
 def test_cases_that_are_not_there(trained: Path, tmp_path: Path) -> None:

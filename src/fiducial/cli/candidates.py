@@ -46,8 +46,12 @@ def _arguments(verb: str, given: Sequence[str], word: str) -> Iterator[str]:
     elif verb in ("train", "evaluate", "inspect"):
         groups = Groups.find(_value_of("--config-dir", given))
         yield from _values(word, given, groups) if "=" in word else _keys(word, given, groups)
-    elif verb in ("options", "completion"):
-        yield from (f"{name} " for name in (GROUPS if verb == "options" else ("bash", "zsh", "fish")))
+    elif verb == "completion":
+        yield from ("bash ", "zsh ", "fish ")
+    elif verb == "options":
+        named = _positional(given, flags)
+        known = Groups.find(_value_of("--config-dir", given)).options(named[0]) if named else GROUPS
+        yield from (f"{name} " for name in known if len(named) < 2)
 
 
 def _flags(verb: str) -> dict[str, argparse.Action]:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   fiducial compare 20260101-120000-abc123 20260101-130000-def456
-  fiducial compare --sweep lr_sweep --html comparison.html
+  fiducial compare --sweep breastmnist-cbf73543 --html comparison.html
   fiducial compare --experiment medmnist_resnet18 --filter "params.data = 'breastmnist'" --metric auroc,f1
-  fiducial compare --sweep lr_sweep --against 20260101-120000-abc123 --latex table.tex --forest forest.pdf
+  fiducial compare --sweep breastmnist-cbf73543 --against 20260101-120000-abc123 --latex table.tex --forest forest.pdf
 """
 PICTURES = (".png", ".pdf", ".svg")
 

@@ -28,12 +28,12 @@ def run(args: argparse.Namespace) -> int:
 
     outputs = Path(args.outputs).expanduser().resolve()
     tracker = Tracker(outputs=outputs)
-    assert tracker.uri is not None
+    server = [Tracker(outputs=outputs, uri="env")] if os.environ.get("MLFLOW_TRACKING_URI") else []
     findings = [
         *_environment(),
         _folder(outputs),
         *_settle(outputs, tracker),
-        *health(tracker.uri),
+        *(finding for store in (tracker, *server) if store.uri for finding in health(store.uri)),
     ]
     for finding in findings:
         print(f"{finding.level:<8}{finding.subject:<20}{finding.message}")
@@ -75,7 +75,7 @@ def _settle(outputs: Path, tracker: Tracker) -> list[Finding]:
     from fiducial.tracking.store import Finding
 
     findings = []
-    for run in reconcile(outputs, tracker):
+    for run in reconcile(outputs, tracker, elsewhere=True):
         died = "its process died; it is FAILED now, " if run.died else ""
         sent = "everything is delivered" if run.delivered else f"not everything could be delivered yet: {run.reason}"
         how = f"; go on with it: fiducial train resume={run.out}" if run.died else ""

@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     groups = Groups.find(args.config_dir)
     if args.group and args.group not in GROUPS:
         raise InputError(f"there is no group {args.group!r}{nearest(args.group, GROUPS)} (groups: {', '.join(GROUPS)})")
+    if args.markdown and args.option:
+        raise InputError(f"--markdown is of a whole group, or of all: leave {args.option} out")
     if args.markdown:
         print("\n".join(_page(groups, [args.group] if args.group else GROUPS)))
     elif args.option:

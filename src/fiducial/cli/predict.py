@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     out = folder.find(args.run, Path(args.outputs))
     cfg = folder.config(out)
     if hardware := [word for word in args.images if word.startswith(HARDWARE)]:
-        cfg.hardware = folder.changed(out, hardware).hardware
+        cfg.hardware = folder.hardware(out, hardware)
     names = [Path(word) for word in args.images if not word.startswith(HARDWARE)]
     if not names:
         raise InputError(f"expected image files, or folders of them, beside {' '.join(hardware)}")

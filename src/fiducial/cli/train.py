@@ -57,12 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; return 0."""
+    if args.resolve and not args.cfg:
+        raise InputError("--resolve is for --cfg job: it prints values in the place of ${…}")
+    if (args.plan or args.max_hours is not None) and (args.cfg or not args.multirun):
+        raise InputError("--plan and --max-hours are for sweeps: add -m, and leave --cfg out")
     if not args.multirun and not args.cfg and (out := _folder_to_resume(args.overrides)):
         return _resume(out)
     if args.multirun and not args.cfg:
         return _sweep(args)
-    if args.plan or args.max_hours is not None:
-        raise InputError("--plan and --max-hours are for sweeps: add -m")
     composed = _compose(args)
     if args.cfg:
         _print(composed, resolve=args.resolve)

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from fiducial.errors import InputError
+from fiducial.redaction import redact_text
 
 EXAMPLES = "examples:\n  fiducial ui\n  fiducial ui --outputs /data/outputs --port 5001"
 
@@ -43,7 +44,11 @@ def run(args: argparse.Namespace) -> int:
     outputs = Path(args.outputs).expanduser().resolve()
     database = outputs / DATABASE
     if not database.is_file():
-        raise InputError(f"there are no tracked runs in {outputs} ({DATABASE} is missing); `fiducial train` makes one")
+        server = os.environ.get("MLFLOW_TRACKING_URI")
+        where = f"; runs of tracking=server are shown by {redact_text(server)}" if server else ""
+        raise InputError(
+            f"there are no tracked runs in {outputs} ({DATABASE} is missing); `fiducial train` makes one{where}"
+        )
     check_database(database)
     _check_port(args.port)
     prepare_mlflow()

@@ -59,6 +59,8 @@ def compare(question: Question) -> Comparison:
     named = finder.find(question.against) if question.against else None
     settings, more = settings_of(_with(members, named), each_run=question.each_run)
     if len(settings) < 2:
+        if len(members) < 2:
+            raise InputError("expected two runs or more to compare, got one: name another")
         raise InputError(
             f"expected two settings or more, got one: its {len(members)} runs differ in seed or fold only. "
             "--each-run compares them run by run"

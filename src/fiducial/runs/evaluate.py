@@ -75,7 +75,8 @@ def opened(cfg: DictConfig, out: Path, split: str) -> tuple[DataModule, Task, Ha
     _check_columns(list(own.spec.get("columns", ())), list(cfg.data.spec.columns))
     _check_classes(list(own.spec.classes), list(cfg.data.spec.classes))
     learned, given = (described(data.source) for data in (own, cfg.data))
-    elsewhere = {**learned, "classes": None} != {**given, "classes": None}  # which a table is given, see `changed`
+    taken_over = {"classes": None, "size": None}  # which a table is given, see `changed`
+    elsewhere = {**learned, **taken_over} != {**given, **taken_over}
     if split == "all" and not elsewhere:
         raise InputError("--split all is for data that the run did not learn from: name them (data=…)")
     data = build_data(cfg, split if elsewhere else None)

@@ -105,7 +105,7 @@ def explain_images(
         checkpoint: of the network.
         layer: see `Explainer`.
     """
-    explainer = Explainer(cfg, checkpoint, component(cfg.hardware), layer)
+    explainer = Explainer(cfg, checkpoint, component(cfg.hardware).alone(), layer)
     place.mkdir(parents=True, exist_ok=True)
     pictures = []
     for number, (name, image) in enumerate(images):

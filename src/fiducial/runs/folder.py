@@ -151,26 +151,69 @@ def changed(out: Path, overrides: Sequence[str], config_dir: str | None = None) 
     """
     if not overrides:
         return config(out)
-    known, cfg = record(out), OmegaConf.to_container(config(out))
+    settings_of_run, groups = _settings(out), Groups.find(config_dir)
+    _check_options(out, overrides, groups)
+    lines = _carried(out, overrides, groups)
+    return compose([*lines, *_as_learned(lines, settings_of_run, groups)], config_dir).cfg
+
+
+def hardware(out: Path, overrides: Sequence[str], config_dir: str | None = None) -> DictConfig:
+    """Return a run's hardware with some of its settings changed; nothing else of the run need be there."""
+    lines = [line for line in _carried(out, overrides, Groups.find(config_dir)) if _group(line) == "hardware"]
+    if any(line.startswith("hardware=") for line in overrides):
+        lines = [line for line in lines if not line.startswith("hardware=") or line in overrides]
+    found = compose(lines, config_dir).cfg.hardware
+    assert isinstance(found, DictConfig)
+    return found
+
+
+def _check_options(out: Path, overrides: Sequence[str], groups: Groups) -> None:
+    """Refuse to compose anew what was made of options that are not there."""
+    named = {line.partition("=")[0] for line in overrides}
+    for place, option in record(out).choices.items():
+        group = place.partition(".")[0]
+        if place not in named and option not in groups.options(group):
+            raise InputError(
+                f"the run was made with {place}={option}, an option that is not there: options of your own are found "
+                "in the folder that --config-dir names"
+            )
+
+
+def _settings(out: Path) -> dict[str, Any]:
+    cfg = OmegaConf.to_container(config(out))
     assert isinstance(cfg, dict)
-    settings_of_run = {str(key): value for key, value in cfg.items()}
-    lines, dropped = carried_over(known.overrides, overrides, settings_of_run, known.choices, Groups.find(config_dir))
+    return {str(key): value for key, value in cfg.items()}
+
+
+def _carried(out: Path, overrides: Sequence[str], groups: Groups) -> list[str]:
+    """Return the command line of a changed run; say what of its own no longer holds."""
+    known = record(out)
+    lines, dropped = carried_over(known.overrides, overrides, _settings(out), known.choices, groups)
     if dropped:
         print(f"left out, being for the option that was replaced: {', '.join(dropped)}")
-    return compose([*lines, *_classes_for(lines, settings_of_run, Groups.find(config_dir))], config_dir).cfg
+    return lines
 
 
-def _classes_for(lines: Sequence[str], cfg: Mapping[str, Any], groups: Groups) -> list[str]:
-    """Return what gives a table named anew the classes that a run learned: it may have labels of some only."""
+def _group(line: str) -> str:
+    return line.lstrip("+~").partition("=")[0].partition(".")[0]
+
+
+def _as_learned(lines: Sequence[str], cfg: Mapping[str, Any], groups: Groups) -> list[str]:
+    """Return what gives a table named anew what a run learned: classes, of which it may have some only, and size."""
     given = dict(line.lstrip("+~").partition("=")[::2] for line in lines)
+    if given.get("data") not in groups.options("data"):  # composing says so
+        return []
     source = groups.content("data", given["data"]).get("source", {})
     target = str(given.get("data.source._target_", source.get("_target_")))
     known, spec = signature(target), cfg["data"]["spec"]
-    takes = known is not None and "classes" in known.names
+    takes = set(known.names) if known is not None else set()
     boxes = target.endswith(".BoxTable")  # may give labels of whole images, which are its own
-    if not takes or "data.source.classes" in given or boxes != (spec["target"] == "boxes"):
+    if "classes" not in takes or boxes != (spec["target"] == "boxes"):
         return []
-    return [f"data.source.classes={json.dumps(list(spec['classes']))}"]
+    learned = {"classes": json.dumps(list(spec["classes"]))}
+    if "size" in takes and spec["target"] != "mask" and not spec["sequence"]:  # a mask is scored at its own size
+        learned["size"] = json.dumps(list(spec["size"]))
+    return [f"data.source.{key}={value}" for key, value in learned.items() if f"data.source.{key}" not in given]
 
 
 def of_evaluation(out: Path) -> Path:

@@ -58,7 +58,7 @@ def predict(
 
         check_explainable(cfg)
     files = find_images(names)
-    hardware: Hardware = component(cfg.hardware)
+    hardware: Hardware = component(cfg.hardware).alone()
     hardware.check()
     hardware.prepare()
     weights = checkpoint_file(out, checkpoint)

@@ -40,7 +40,11 @@ class Reconciled:
 
 
 def reconcile(
-    outputs: Path, tracker: Tracker | None = None, stop: Callable[[], bool] = lambda: False
+    outputs: Path,
+    tracker: Tracker | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    *,
+    elsewhere: bool = False,
 ) -> list[Reconciled]:
     """Put right each run of this machine that is not settled; return those that were looked after.
 
@@ -50,13 +54,15 @@ def reconcile(
         outputs: the folder of all runs.
         tracker: knows the credentials of a server, if the runs are on the same one.
         stop: asked between two runs and between two requests; True ends it early.
+        elsewhere: deliver also what runs of other machines have left. Whether they are alive is known there only: one
+            that is called running is not touched.
     """
     outputs = outputs.expanduser().resolve()
     done = []
     for marker in Marker.all_in(outputs):
         if stop():
             break
-        if marker.host != socket.gethostname():
+        if marker.host != socket.gethostname() and not elsewhere:
             continue
         try:
             reconciled = settle(marker, outputs, tracker, stop)
@@ -76,9 +82,12 @@ def settle(marker: Marker, outputs: Path, tracker: Tracker | None, stop: Callabl
         return None
     try:
         with locked(out / FOLDER / "lock"):
-            died = _conclude(out)
+            died = marker.host == socket.gethostname() and _conclude(out)
     except LockHeldError:
         return None
+    if History.of(out / FOLDER / "journal.jsonl").status == "RUNNING":
+        reason = f"it is RUNNING on {marker.host}, or died there; `fiducial doctor` on that machine knows"
+        return Reconciled(marker.id, out, died=False, delivered=False, reason=reason)
     reason = _deliver(marker, out, tracker, stop)
     try:
         with locked(out / FOLDER / "lock"):  # somebody may have resumed it meanwhile

@@ -319,6 +319,19 @@ def test_a_metric_that_there_is_not(
         ask(outputs, *runs, metrics=metrics)
 
 
+def test_one_run_is_said_to_be_one(write: Write, predictions: Any, outputs: Path) -> None:
+    run = predictions(write("a"), noisy(0, 1.0), LABELS)
+    for each in (False, True):
+        with pytest.raises(InputError, match="expected two runs or more to compare, got one: name another"):
+            ask(outputs, run, each_run=each)
+
+
+def test_runs_that_are_not_finished_are_counted(write: Write, outputs: Path) -> None:
+    write("a", finished=False)
+    with pytest.raises(InputError, match="got 1 run of which none is"):
+        compare(Question(Selection(outputs, experiment="digits")))
+
+
 def test_a_run_without_predictions_is_named(write: Write, predictions: Any, outputs: Path) -> None:
     runs = predictions(write("a", objective=0.9), noisy(0, 1.0), LABELS), write("b")
     with pytest.raises(InputError, match=f"run {runs[1].name} has neither predictions.csv nor case_scores.csv"):

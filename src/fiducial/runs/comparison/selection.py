@@ -175,6 +175,12 @@ class Finder:
 
         named = [self.client.get_experiment_by_name(experiment)] if experiment else self.client.search_experiments()
         ids = [found.experiment_id for found in named if found is not None]
+        if not ids and experiment:
+            known = sorted(found.name for found in self.client.search_experiments())
+            raise InputError(
+                f"--experiment: the store has no {experiment!r}{nearest(experiment, known)} (experiments: "
+                f"{', '.join(known) or 'none'})"
+            )
         token: Any = None
         while ids:
             try:
@@ -207,6 +213,10 @@ def select(selection: Selection, finder: Finder) -> tuple[list[Member], list[str
         found += finder.matching(selection.filter, selection.experiment)
     elif selection.experiment is not None and not finder.in_experiment(selection.experiment):
         found += finder.matching("", selection.experiment)
+    if not found and unfinished:
+        raise InputError(f"expected finished runs to compare, got {counted(unfinished, 'run')} of which none is")
+    if not found and (selection.filter is not None or selection.experiment is not None):
+        raise InputError("expected finished runs to compare; the store has none that --experiment and --filter match")
     if not found:
         raise InputError("expected finished runs to compare, got none: name runs, or --sweep, --experiment, --filter")
     notes = [f"left out: {counted(unfinished, 'unfinished run')}"] if unfinished else []
