@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from fiducial.data.augment import Augment, affine, flip, rotation
+from fiducial.data.augment import Augment, Sides, affine, rotation
 from fiducial.errors import InputError
 from fiducial.randomness import generator
 
@@ -64,13 +64,13 @@ def test_rotation_keeps_angles_of_images_that_are_not_square() -> None:
 @pytest.mark.parametrize(("axis", "dimension"), [(0, 2), (1, 3), (2, 4), (-1, 4), (-3, 2)])
 def test_flip_equals_torch(axis: int, dimension: int) -> None:
     image = images(4, 2, 3, 5, 7)
-    assert torch.equal(flip(image, [axis], 1.0, generator(0)), image.flip(dimension))
-    assert torch.equal(flip(image, [axis], 0.0, generator(0)), image)
+    assert torch.equal(Augment(flip_axes=[axis], probability=1)(image, generator(0)), image.flip(dimension))
+    assert torch.equal(Augment(flip_axes=[axis], probability=0)(image, generator(0)), image)
 
 
 def test_flip_draws_each_image_alone() -> None:
     image = images(1, 1, 4, 4).expand(1000, -1, -1, -1)
-    flipped = (flip(image, [-1], 0.3, generator(1)) != image).flatten(1).any(1).float().mean()
+    flipped = (Augment(flip_axes=[-1], probability=0.3)(image, generator(1)) != image).flatten(1).any(1).float().mean()
     assert flipped == pytest.approx(0.3, abs=0.05)
 
 
@@ -159,6 +159,24 @@ def test_intensity_changes_have_their_closed_form() -> None:
 def test_bad_options(options: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
         Augment(**options)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_mirrored_patient_has_the_label_of_the_other_side(several: bool) -> None:
+    """Classes: heart, left lung, right lung; mirroring rows changes no side, and mirroring twice none either."""
+    image, number = images(200, 1, 4, 6), torch.arange(200) % 3
+    label = torch.nn.functional.one_hot(number, 3) if several else number
+    augment, sides = Augment(flip_axes=[0, -1, -1]), Sides(1, (0, 2, 1))
+    changed, found = augment.with_labels(image, label, generator(0), sides)
+    assert torch.equal(changed, augment(image, generator(0)))
+    mirrored = torch.tensor(
+        [torch.equal(a, b.flip(-1)) or torch.equal(a, b.flip(-1, -2)) for a, b in zip(changed, image)]
+    )
+    assert 60 < mirrored.sum() < 140
+    other = torch.tensor([0, 2, 1])[number]
+    expected = torch.where(mirrored, other, number)
+    assert torch.equal(found, torch.nn.functional.one_hot(expected, 3) if several else expected)
+    assert torch.equal(augment.with_labels(image, label, generator(0))[1], label)
 
 
 def test_flip_axis_that_images_do_not_have() -> None:

@@ -257,6 +257,14 @@ def test_dicom_frames_each_with_its_own_rescale(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decode(path)[0], expected)
     shared = write_dicom(tmp_path / "shared.dcm", VOLUME, SharedFunctionalGroupsSequence=groups[1:2])
     np.testing.assert_array_equal(decode(shared)[0], 2.0 * VOLUME - 5)
+    other = {"SharedFunctionalGroupsSequence": [Dataset()], "RescaleSlope": 1, "RescaleIntercept": -1024}
+    alone = write_dicom(tmp_path / "alone.dcm", VOLUME, **other)  # what is shared is something else
+    np.testing.assert_array_equal(decode(alone)[0], VOLUME - 1024.0)
+
+
+def test_dicom_with_an_empty_rescale_keeps_its_values(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "cr.dcm", DEEP, RescaleSlope=None, RescaleIntercept=None)
+    np.testing.assert_array_equal(decode(path)[0], DEEP)
 
 
 def test_dicom_without_suffix_is_known_by_its_content(tmp_path: Path) -> None:

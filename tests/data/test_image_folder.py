@@ -49,6 +49,28 @@ def test_third_class_makes_it_multiclass_and_folders_are_searched_deep(root: Pat
     assert source.cases.case[-1] == "c_other/2024/may/R0.PNG"
 
 
+@pytest.mark.parametrize("names", [("Training", "Testing"), ("Train", "Val", "Test"), ("valid", "other")])
+def test_folders_that_are_splits_of_another_name_are_no_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        draw(tmp_path / name / "ill" / "1.png", 3)
+    with pytest.raises(
+        InputError, match=f"folder .*{names[0]}.*, which would be a class: folders of splits are train, val"
+    ):
+        _ = ImageFolder(root=tmp_path).spec
+
+
+@pytest.mark.parametrize("end", ["_mask", "_mask_1", "-seg", " Label"])
+def test_masks_beside_their_images_are_no_cases(root: Path, end: str) -> None:
+    draw(root / "b_ill" / f"P3_1{end}.png", 255)
+    draw(root / "a_well" / "lonely_mask.png", 255)  # of nothing that is here: it may be what the set is about
+    with pytest.raises(InputError, match=r"P3_1.*\.png seems to be a mask of P3_1 .*data\.source\.exclude="):
+        _ = ImageFolder(root=root).cases
+    kept = ImageFolder(root=root, exclude="(?i)[_ -](mask|seg|label)").cases.case.tolist()
+    assert len(kept) == 20
+    with pytest.raises(InputError, match="no regular expression"):
+        ImageFolder(root=root, exclude="(")
+
+
 def test_subject_from_the_name_keeps_its_images_together(root: Path) -> None:
     cases = ImageFolder(root=root, subject="^([PQ][0-9])_").cases
     assert sorted(set(cases.subject)) == [f"{kind}{number}" for kind in "PQ" for number in range(5)]

@@ -66,6 +66,22 @@ def test_float_sources_keep_their_values() -> None:
     torch.testing.assert_close(values, torch.tensor([(0.2 - 0.5) / 0.25, 0.0]))
 
 
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        ((np.int16, np.int16), "case case2: expected pixels of uint8, or of float32 in 0..1; got int16"),
+        ((np.float64, np.float64), "got float64"),
+        ((np.uint8, np.float32), "case case5: expected uint8, as case case2 is; got float32"),
+    ],
+)
+def test_pixels_of_a_type_that_is_not_agreed_on_are_refused(kinds: tuple[Any, Any], message: str) -> None:
+    images = [np.zeros((1, 4, 4), kinds[number // 3]) for number in range(6)]
+    module = DataModule(Listed(images, size=(4, 4)), num_workers=0)
+    module.prepare_data()
+    with pytest.raises(InputError, match=message):
+        module.on_before_batch_transfer(next(iter(module.test_dataloader())), 0)
+
+
 def test_each_channel_has_its_own_mean() -> None:
     image = torch.rand(2, 3, 4, 4)
     result = standardise(image, [0.1, 0.2, 0.3], [1.0, 2.0, 4.0])

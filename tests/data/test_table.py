@@ -70,6 +70,10 @@ def test_given_classes_set_the_order(table: Any) -> None:
     assert source.cases.label.tolist() == [0, 2, 1]
 
 
+def test_a_class_may_be_called_na_if_it_is_named(table: Any) -> None:
+    assert table(lines("path,label", "NA", "a"), classes=["a", "NA"]).cases.label.tolist() == [1, 0]
+
+
 def test_several_labels_in_one_column(table: Any) -> None:
     source = table(lines("path,label", "mass|fluid", "fluid", "", "mass | node"))
     assert source.spec.target == "multilabel"
@@ -124,6 +128,9 @@ def test_other_column_names_and_a_draw_by_subject(table: Any) -> None:
         (lines("path,label", "lo", "hi"), {"target": "ordinal"}, r"not numbers need data\.source\.classes"),
         (lines("path,a,b", "1,0", "yes,0"), {"label_column": ["a", "b"]}, "line 3: a must be 0 or 1, got 'yes'"),
         (lines("path,label,subject", "a,p", "b, "), {}, "line 3: the subject is missing"),
+        (lines("path,label,subject", "a,p", "b,NA"), {}, "line 3: the subject is missing"),
+        (lines("path,label", "0", "1", "NA"), {}, "line 4: the label is missing"),
+        (lines("path,label", "a", "nan", "b"), {"classes": ["a", "b"]}, "line 3: the label is missing"),
         (lines("path,label,split", "a,train", "b,valid"), {}, "line 3: split must be train, val, test; got 'valid'"),
     ],
 )

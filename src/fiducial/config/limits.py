@@ -28,6 +28,7 @@ RANGES: dict[str, dict[str, Range]] = {
         **dict.fromkeys(("num_workers", "seed"), NOT_NEGATIVE),
         "channel_dropout": PART,
         "num_folds": (2, None),
+        "std": (1e-9, None),
     },
     "model": {
         **dict.fromkeys(("kernel_size", "widths", "dense", "channels", "hidden"), COUNT),

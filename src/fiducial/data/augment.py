@@ -28,13 +28,6 @@ def _uniform(shape: tuple[int, ...], low: float, high: float, draw: torch.Genera
     return torch.rand(shape, generator=draw, device=draw.device) * (high - low) + low
 
 
-def flip(image: Image, axes: Sequence[int], probability: float, draw: torch.Generator) -> Image:
-    """Mirror each image along each of `axes` (0 is the first spatial axis, -1 the last) with the given probability."""
-    for axis in axes:
-        image = _mirrored(image, axis, _uniform((len(image),), 0, 1, draw) < probability)
-    return image
-
-
 def _mirrored(values: Tensor, axis: int, chosen: Bool[Tensor, " batch"]) -> Tensor:
     """Mirror the chosen members of a batch along a spatial axis."""
     chosen = chosen.view(-1, *[1] * (values.ndim - 1))
@@ -135,14 +128,44 @@ class Augment:
         Of sequences `length` gives the number of frames, along the first spatial axis. All frames of one move alike,
         and none along that axis: a sequence keeps its length, and the padding behind it stays there.
         """
-        self._check_axes(image)
-        image = flip(image, self.flip_axes, self.probability, draw)
+        return self._changed(image, draw, length, None)[0]
+
+    def with_labels(
+        self,
+        image: Image,
+        label: Int[Tensor, " batch *classes"],
+        draw: torch.Generator,
+        sides: Sides | None = None,
+        length: Int[Tensor, " batch"] | None = None,
+    ) -> tuple[Image, Tensor]:
+        """Return changed copies of images, and their labels: class numbers, or a flag a class.
+
+        A patient mirrored from side to side has each class of `sides` on the other side.
+        """
+        image, across = self._changed(image, draw, length, sides)
+        if sides is None:
+            return image, label
+        classes = torch.tensor(sides.classes, device=label.device)
+        swapped = classes[label] if label.ndim == 1 else label[:, classes]  # mirrored twice, each is itself again
+        return image, torch.where(across.view(-1, *[1] * (label.ndim - 1)), swapped, label)
+
+    def _changed(
+        self, image: Image, draw: torch.Generator, length: Int[Tensor, " batch"] | None, sides: Sides | None
+    ) -> tuple[Image, Bool[Tensor, " batch"]]:
+        """Return changed images, and which of them were mirrored from side to side."""
+        self.check_axes(image.ndim - 2)
+        across = torch.zeros(len(image), dtype=torch.bool, device=image.device)
+        for axis in self.flip_axes:
+            chosen = _uniform((len(image),), 0, 1, draw) < self.probability
+            image = _mirrored(image, axis, chosen)
+            if sides is not None and axis % (image.ndim - 2) == sides.axis:
+                across = across ^ chosen
         if self._moves:
             matrix, shift = self._motion(image, draw)
             if length is not None:
                 matrix[:, 0, 0], shift[:, 0] = 1, 0
             image = affine(image, matrix, shift)
-        return self._recolour(image, draw, length)
+        return self._recolour(image, draw, length), across
 
     def refuse_frames(self) -> None:
         """Refuse to mirror the first axis, of sequences that of frames.
@@ -164,7 +187,7 @@ class Augment:
         A patient mirrored from side to side has each class of `sides` on the other side. What comes into an image
         from beyond its border lies outside the region, and counts nowhere.
         """
-        self._check_axes(image)
+        self.check_axes(image.ndim - 2)
         dims, flat = image.ndim - 2, torch.stack([mask, region.to(mask.dtype)], dim=1)
         for axis in self.flip_axes:
             chosen = _uniform((len(image),), 0, 1, draw) < self.probability
@@ -191,7 +214,7 @@ class Augment:
         A box whose centre left the image is no longer there: its label becomes -1, as that of empty places is. A
         patient mirrored from side to side has each class of `sides` on the other side.
         """
-        self._check_axes(image)
+        self.check_axes(image.ndim - 2)
         dims = image.ndim - 2
         size = torch.tensor(image.shape[2:], dtype=boxes.dtype, device=boxes.device)
         low, high, label = boxes[..., :dims].clone(), boxes[..., dims:].clone(), label.clone()
@@ -213,8 +236,12 @@ class Augment:
         cut = torch.cat([low.clamp(min=0).minimum(size), high.clamp(min=0).minimum(size)], dim=-1)
         return self._recolour(image, draw), cut, label
 
-    def _check_axes(self, image: Image) -> None:
-        dims = image.ndim - 2
+    def check_axes(self, dims: int) -> None:
+        """Refuse to mirror an axis that images do not have.
+
+        Raises:
+            InputError: there is none of that number.
+        """
         if any(not -dims <= axis < dims for axis in self.flip_axes):
             raise InputError(f"augment.flip_axes: images have {dims} axes; got {list(self.flip_axes)}")
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from fiducial.data.box_lines import FLAT, BoxLines
 from fiducial.data.boxed import BOXES, BoxedSource
 from fiducial.data.boxes import Boxes, Frame
+from fiducial.data.columns import is_missing
 from fiducial.data.files import FileSource
 from fiducial.data.image_header import affine_of, image_size
 from fiducial.data.images import placement
@@ -141,7 +142,8 @@ class BoxTable(FileSource, BoxedSource):
 
         self.table.refuse_partly_without_subjects()
         names, rows = list(self._lines), list(self._lines.values())
-        subject = np.array([row.get("subject") or name for name, row in self._lines.items()])
+        given = [row.get("subject", "") for row in rows]
+        subject = np.array([name if is_missing(who) else who for name, who in zip(names, given, strict=True)])
         label = np.array([int(bool(self.lines.of_case.get(name))) for name in names], np.int64)
         if "split" in rows[0]:
             for name, row in self._lines.items():

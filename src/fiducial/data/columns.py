@@ -80,7 +80,7 @@ class Columns:
 
     def complete(self, row: Mapping[str, str]) -> bool:
         """Tell whether a line of the table has all values."""
-        return not any(_is_missing(row[name]) for name in self.names)
+        return not any(is_missing(row[name]) for name in self.names)
 
     def read(self, lines: Sequence[Line], path: Path, subjects: Sequence[str] | None) -> Covariates:
         """Return the values of all cases.
@@ -113,7 +113,7 @@ class Columns:
         return Covariates(self, numbers, codes, absent)
 
     def _refuse_missing(self, lines: Sequence[Line], path: Path) -> None:
-        found = [f"line {n}: {name}" for n, row in lines for name in self.names if _is_missing(row[name])]
+        found = [f"line {n}: {name}" for n, row in lines for name in self.names if is_missing(row[name])]
         if found:
             raise InputError(
                 f"{path}: values are missing ({some(found)}); say what becomes of them by "
@@ -125,7 +125,7 @@ class Columns:
 
         values = np.full(len(lines), np.nan)
         for place, (line, row) in enumerate(lines):
-            if _is_missing(row[name]):
+            if is_missing(row[name]):
                 continue
             try:
                 values[place] = float(row[name])
@@ -141,16 +141,16 @@ class Columns:
     def _codes(self, name: str, lines: Sequence[Line], path: Path) -> tuple[tuple[str, ...], NDArray[np.int64]]:
         import numpy as np
 
-        found = {row[name] for _, row in lines if not _is_missing(row[name])}
+        found = {row[name] for _, row in lines if not is_missing(row[name])}
         choices = self.given.get(name) or tuple(sorted(found))
         number_of = {choice: number for number, choice in enumerate(choices)}
         for line, row in lines:
-            if row[name] not in number_of and not _is_missing(row[name]):
+            if row[name] not in number_of and not is_missing(row[name]):
                 raise InputError(
                     f"{path}, line {line}: {name} must be of {', '.join(choices)}; got {row[name]!r}"
                     f"{nearest(row[name], choices)}"
                 )
-        return choices, np.array([-1 if _is_missing(row[name]) else number_of[row[name]] for _, row in lines], np.int64)
+        return choices, np.array([-1 if is_missing(row[name]) else number_of[row[name]] for _, row in lines], np.int64)
 
     def _times(self, lines: Sequence[Line], path: Path) -> NDArray[np.float64]:
         import numpy as np
@@ -301,5 +301,6 @@ def _absent(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.isnan(values)
 
 
-def _is_missing(text: str) -> bool:
+def is_missing(text: str) -> bool:
+    """Tell whether a field of a table says that there is no value."""
     return text.lower() in MARKS

@@ -17,6 +17,7 @@ from fiducial.errors import InputError
 from fiducial.types import Tensor
 
 Batch = dict[str, Any]
+PIXELS = (np.dtype(np.uint8), np.dtype(np.float32))
 
 
 class CaseDataset(Dataset[Batch | InputError]):
@@ -33,6 +34,8 @@ class CaseDataset(Dataset[Batch | InputError]):
         self.source = source
         self.sequence = source.spec.sequence
         self.pixels = None if self.sequence else source.pixels()
+        if self.pixels is not None:
+            _check_type(self.pixels, type(source).__name__)
         self.labels = torch.from_numpy(np.ascontiguousarray(source.cases.label))
         self.boxes: dict[str, Tensor] | None = None
         if isinstance(source, BoxedSource) and source.spec.target == BOXES:
@@ -71,6 +74,9 @@ class CaseDataset(Dataset[Batch | InputError]):
             shape = (image.shape[0], spec.size[0], *image.shape[2:]) if self.sequence else image.shape
             if shape != expected:
                 raise InputError(f"{self._name(row)}: expected an image of shape {expected}, got {image.shape}")
+            _check_type(image, self._name(row))
+            if image.dtype != (first := images[0].dtype):
+                raise InputError(f"{self._name(row)}: expected {first}, as {self._name(rows[0])} is; got {image.dtype}")
 
     def _check_values(self, images: NDArray[Any] | list[NDArray[Any]], rows: list[int]) -> None:
         """Refuse NaN and infinite pixels."""
@@ -86,6 +92,11 @@ class CaseDataset(Dataset[Batch | InputError]):
 
     def _name(self, row: int) -> str:
         return f"case {self.source.cases.case[row]}"
+
+
+def _check_type(pixels: NDArray[Any], name: str) -> None:
+    if pixels.dtype not in PIXELS:
+        raise InputError(f"{name}: expected pixels of uint8, or of float32 in 0..1; got {pixels.dtype}")
 
 
 def _joined(boxes: list[Boxes], source: Source) -> dict[str, Tensor]:

@@ -160,7 +160,8 @@ def _rescaled(pixels: NDArray[Any], dataset: Any) -> NDArray[Any]:
     groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
     shared = dataset.get("SharedFunctionalGroupsSequence") or []
     rules = [_slope_and_intercept(group) for group in groups if "PixelValueTransformationSequence" in group]
-    rules = rules or [_slope_and_intercept(group) for group in shared] or [_slope_and_intercept(dataset)]
+    rules = rules or [_slope_and_intercept(group) for group in shared if "PixelValueTransformationSequence" in group]
+    rules = rules or [_slope_and_intercept(dataset)]
     if all(rule == (1.0, 0.0) for rule in rules):
         return pixels
     per_frame = (-1, *[1] * (pixels.ndim - 1)) if len(rules) > 1 else (-1,)
@@ -170,4 +171,5 @@ def _rescaled(pixels: NDArray[Any], dataset: Any) -> NDArray[Any]:
 
 def _slope_and_intercept(dataset: Any) -> tuple[float, float]:
     rule = dataset["PixelValueTransformationSequence"][0] if "PixelValueTransformationSequence" in dataset else dataset
-    return float(rule.get("RescaleSlope", 1)), float(rule.get("RescaleIntercept", 0))
+    slope, intercept = rule.get("RescaleSlope"), rule.get("RescaleIntercept")  # they may be there and empty
+    return float(1 if slope in (None, "") else slope), float(0 if intercept in (None, "") else intercept)

@@ -14,6 +14,9 @@ from fiducial.data.source import SPLITS, Cases, Spec, Target
 from fiducial.data.splits import by_subject, check_fractions
 from fiducial.errors import InputError
 
+LIKE_SPLITS = ("train", "training", "trainset", "val", "valid", "validation", "test", "testing", "testset")
+MASK = re.compile(r"(.*?)([ _-](?:mask|seg|segmentation|label|annotation|gt))(?:[ _-]?\d+)?$", re.IGNORECASE)
+
 
 class ImageFolder(FileSource):
     """Read `<root>/<class>/*.png`, or `<root>/{train,val,test}/<class>/*.png`.
@@ -22,14 +25,15 @@ class ImageFolder(FileSource):
         root: the folder.
         subject: regular expression whose first group, searched for in the file name, is the subject; by default
             every image is a subject of its own.
+        exclude: regular expression; files in whose name it is found are left out, such as masks beside their images.
         fractions: share of subjects in train, val and test, where folders do not say.
         seed: of the draw of the split.
         modality: as a person would say it.
         **options: see `FileSource`: size, channels, policy, intensity, cache, pack.
 
     Raises:
-        InputError: there is no such folder, not every split or no class in it, a class without images, or a name
-            without subject.
+        InputError: there is no such folder, not every split or no class in it, a class without images, a name
+            without subject, or a mask beside its image.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class ImageFolder(FileSource):
         *,
         root: str | Path,
         subject: str | None = None,
+        exclude: str | None = None,
         fractions: Sequence[float] = (0.6, 0.2, 0.2),
         seed: int = 0,
         modality: str = "",
@@ -44,7 +49,10 @@ class ImageFolder(FileSource):
     ) -> None:
         super().__init__(**options)
         self._root = Path(root).expanduser()
-        self.subject = _pattern(subject) if subject else None
+        self.subject = _pattern("subject", subject) if subject else None
+        self.exclude = _pattern("exclude", exclude) if exclude else None
+        if self.subject and not self.subject.groups:
+            raise InputError(f"data.source.subject={subject!r} needs a group, as in '(P[0-9]+)_'")
         self.fractions, self.seed, self.modality = check_fractions(fractions), seed, modality
         if not self._root.is_dir():
             raise InputError(f"data.source.root must be a folder of images; {self._root} is not one")
@@ -64,6 +72,11 @@ class ImageFolder(FileSource):
     @cached_property
     def _has_splits(self) -> bool:
         found = [split for split in SPLITS if (self.root / split).is_dir()]
+        if not found and (others := [path.name for path in self.root.iterdir() if path.name.lower() in LIKE_SPLITS]):
+            names = " and ".join(sorted(others))
+            raise InputError(
+                f"{self.root} has a folder {names}, which would be a class: folders of splits are {', '.join(SPLITS)}"
+            )
         if 0 < len(found) < len(SPLITS):
             raise InputError(
                 f"{self.root} has a folder {' and '.join(found)}: expected all of {', '.join(SPLITS)}, or none of them"
@@ -88,11 +101,15 @@ class ImageFolder(FileSource):
         for split in SPLITS if self._has_splits else ("",):
             for number, name in enumerate(self.classes):
                 inside = (file for file in (self.root / split / name).rglob("*") if _is_image(file))
-                found += [(file, split, number) for file in sorted(inside)]
+                found += [(file, split, number) for file in sorted(inside) if not self._is_excluded(file)]
         if missing := set(range(len(self.classes))) - {number for _, _, number in found}:
             names = ", ".join(self.classes[number] for number in sorted(missing))
             raise InputError(f"{self.root}: no image in the folder of class {names}")
+        _refuse_masks([file for file, _, _ in found])
         return found
+
+    def _is_excluded(self, file: Path) -> bool:
+        return self.exclude is not None and self.exclude.search(file.name) is not None
 
     @cached_property
     def files(self) -> list[Path]:
@@ -122,14 +139,31 @@ class ImageFolder(FileSource):
         return found.group(1)
 
 
-def _pattern(subject: str) -> re.Pattern[str]:
+def _pattern(key: str, text: str) -> re.Pattern[str]:
     try:
-        pattern = re.compile(subject)
+        return re.compile(text)
     except re.error as error:
-        raise InputError(f"data.source.subject={subject!r} is no regular expression: {error}") from error
-    if not pattern.groups:
-        raise InputError(f"data.source.subject={subject!r} needs a group, as in '(P[0-9]+)_'")
-    return pattern
+        raise InputError(f"data.source.{key}={text!r} is no regular expression: {error}") from error
+
+
+def _refuse_masks(files: Sequence[Path]) -> None:
+    """Refuse masks that lie beside the images that they are of, and would be cases themselves.
+
+    Raises:
+        InputError: naming the first pair.
+    """
+    stems = {(file.parent, _stem(file)) for file in files}
+    for file in files:
+        found = MASK.match(_stem(file))
+        if found and (file.parent, found[1]) in stems:
+            raise InputError(
+                f"{file} seems to be a mask of {found[1]} beside it, and would be a case of its own: take masks away, "
+                f"or leave them out by data.source.exclude='{found[2]}'"
+            )
+
+
+def _stem(file: Path) -> str:
+    return file.name[: -len(next(end for end in SUFFIXES if file.name.lower().endswith(end)))]
 
 
 def _is_image(file: Path) -> bool:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fiducial.data.columns import Columns, Covariates
+from fiducial.data.columns import Columns, Covariates, is_missing
 from fiducial.data.dicom.guard import refuse_identifiers
 from fiducial.data.formats import decode
 from fiducial.data.masked import Entry
@@ -128,7 +128,7 @@ class MaskTable(VolumeFiles):
             raise InputError(f"{self.table.path}, case {case}: split must be {', '.join(SPLITS)}; got {split!r}")
         return Entry(
             case=case,
-            subject=row.get("subject") or case,
+            subject=case if is_missing(row.get("subject", "")) else row["subject"],
             split=split,
             images=images,
             mask=self.root / mask if mask else None,

@@ -33,6 +33,7 @@ from fiducial.errors import InputError, nearest
 from fiducial.randomness import generator
 from fiducial.types import Float, Int, Tensor
 
+FRAMES = "--R"  # where the axes of sequences lead: frames, rows, and columns from side to side
 SAMPLINGS = ("shuffled", "balanced", "fixed")
 Channels = float | list[float] | Tensor  # one value for all channels, or one for each
 
@@ -163,9 +164,7 @@ class DataModule(pl.LightningDataModule):
                 self.prepared = PreparedCases(self.source, self.prepare, limit_gib=self.cache_limit_gib)
                 self.dataset = WholeDataset(self.prepared)
             else:
-                self._check_boxed()
-                if self.augment is not None and self.spec.sequence:
-                    self.augment.refuse_frames()
+                self._check_labelled()
                 self.dataset = CaseDataset(self.source)
 
     def _check_masked(self) -> None:
@@ -176,11 +175,14 @@ class DataModule(pl.LightningDataModule):
         _ = self._sides  # a class without its other side is refused before anything is learned
         refuse_equal_names(self.cases.case.tolist())
 
-    def _check_boxed(self) -> None:
-        if self.spec.target == BOXES:
-            if self.sampling == "balanced":
-                raise InputError("data.sampling=balanced is for labels; these cases have boxes")
-            _ = self._sides  # as above
+    def _check_labelled(self) -> None:
+        if self.spec.target == BOXES and self.sampling == "balanced":
+            raise InputError("data.sampling=balanced is for labels; these cases have boxes")
+        if self.augment is not None:
+            self.augment.check_axes(self.spec.spatial_dims)
+            if self.spec.sequence:
+                self.augment.refuse_frames()
+        _ = self._sides  # as above
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return batches of the training split, in the order of each epoch; of masked cases, patches."""
@@ -342,7 +344,8 @@ class DataModule(pl.LightningDataModule):
                 boxes = batch["boxes"], batch["box_label"]
                 image, batch["boxes"], batch["box_label"] = self.augment.with_boxes(image, *boxes, draw, self._sides)
             else:
-                image = self.augment(image, draw, batch.get("length"))
+                how = draw, self._sides, batch.get("length")
+                image, batch["label"] = self.augment.with_labels(image, batch["label"], *how)
         image = standardise(image, self.mean, self.std)
         training = bool(trainer and trainer.training)
         follows = (self.seed, "channels", batch["epoch"], batch["step"], trainer.global_rank if trainer else 0)
@@ -362,7 +365,8 @@ class DataModule(pl.LightningDataModule):
     @property
     def _sides(self) -> Sides | None:
         flips = self.augment.flip_axes if self.augment else ()
-        return sides_of(flips, axes=self.axes, dims=self.spec.spatial_dims, classes=self.spec.classes)
+        axes = FRAMES if self.spec.sequence else self.axes
+        return sides_of(flips, axes=axes, dims=self.spec.spatial_dims, classes=self.spec.classes)
 
 
 def in_unit_range(image: Tensor) -> Float[Tensor, "batch channels *spatial"]:

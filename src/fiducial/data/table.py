@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from fiducial.data.columns import Columns, Covariates
+from fiducial.data.columns import Columns, Covariates, is_missing
 from fiducial.data.files import FileSource
 from fiducial.data.source import SPLITS, Cases, Spec, Target
 from fiducial.data.splits import by_subject, check_fractions
@@ -188,7 +188,7 @@ class Table(FileSource):
         Raises:
             InputError: with the lines of the first few.
         """
-        blank = [line for line, row in self._lines if row.get("subject") == ""]
+        blank = [line for line, row in self._lines if is_missing(row.get("subject", "-"))]
         if 0 < len(blank) < len(self._lines):
             raise self._at(blank[:SHOWN], "the subject is missing; give one to every line, or to none")
 
@@ -234,7 +234,9 @@ class Table(FileSource):
         if len(self.label_columns) > 1:
             return [[name for name in self.label_columns if self._flag(row, line, name)] for line, row in self._lines]
         (column,) = self.label_columns
-        return [[part.strip() for part in row[column].split("|") if part.strip()] for row in self.rows]
+        known = self._classes or ()  # a class may be called NA, if it is named
+        parts = ([part.strip() for part in row[column].split("|")] for row in self.rows)
+        return [[part for part in labels if part in known or not is_missing(part)] for labels in parts]
 
     def _flag(self, row: dict[str, str], line: int, column: str) -> bool:
         if row[column] not in ("0", "1"):
@@ -342,12 +344,12 @@ class Table(FileSource):
         if self.site_column not in self.rows[0]:
             return None
         for line, row in self._lines:
-            if not row[self.site_column]:
+            if is_missing(row[self.site_column]):
                 raise self._at(line, "the site is missing")
         return np.array([row[self.site_column] for row in self.rows])
 
     def _subject(self, line: int, row: dict[str, str]) -> str:
-        if not row[self.subject_column]:
+        if is_missing(row[self.subject_column]):
             raise self._at(line, "the subject is missing")
         return row[self.subject_column]
 
