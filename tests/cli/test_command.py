@@ -214,7 +214,7 @@ def test_doctor_sends_what_runs_of_other_machines_have_left(
     running = tmp_path / "b" / "tracking" / "journal.jsonl"
     running.write_text("".join(line for line in running.read_text().splitlines(True) if "FINISHED" not in line))
     for marker in (tmp_path / "active").glob("*.json"):
-        marker.write_text(json.dumps(json.loads(marker.read_text()) | {"host": "node7"}))
+        marker.write_text(json.dumps(json.loads(marker.read_text()) | {"host": "node7", "boot": "another"}))
     code, output, _ = say(capsys, "doctor", "--outputs", str(tmp_path))
     assert code == 0
     assert "everything is delivered" in output
@@ -237,6 +237,11 @@ def test_doctor_and_ui_know_of_a_server(
     assert code == 1
     assert "runs of tracking=server are shown by http://***@127.0.0.1:9" in error
     assert "hunter2" not in output + error
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///home/me/mlruns")  # of an older program
+    code, output, _ = say(capsys, "doctor", "--outputs", str(tmp_path))
+    assert code == 0
+    assert "warning MLFLOW_TRACKING_URI" in output
+    assert "interrupted runs" in output
 
 
 @pytest.mark.parametrize(

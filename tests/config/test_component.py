@@ -36,6 +36,10 @@ from fiducial.errors import InputError
         (["trainer.max_epochs=1"], "trainer.max_epochs is no setting: epochs=… decides it"),
         (["trainer.precision=64"], "trainer.precision is no setting: hardware.precision=… decides it"),
         (["trainer.callbacks=[]"], "trainer.callbacks is no setting"),
+        (["trainer.max_steps=20"], "trainer.max_steps is no setting: epochs=…"),
+        (["trainer.val_check_interval=0.5"], "each epoch is validated once, at its end"),
+        (["trainer.fast_dev_run=true"], "debug=fast decides it"),
+        (["trainer.limit_val_batches=0"], "leaves nothing to select a checkpoint by"),
         (
             ["optimizer._target_=torch.optim.Adan"],
             "optimizer._target_=torch.optim.Adan: torch.optim has no Adan; did you",

@@ -169,8 +169,9 @@ def test_a_mirrored_patient_has_the_label_of_the_other_side(several: bool) -> No
     augment, sides = Augment(flip_axes=[0, -1, -1]), Sides(1, (0, 2, 1))
     changed, found = augment.with_labels(image, label, generator(0), sides)
     assert torch.equal(changed, augment(image, generator(0)))
+    pairs = zip(changed, image, strict=True)
     mirrored = torch.tensor(
-        [torch.equal(a, b.flip(-1)) or torch.equal(a, b.flip(-1, -2)) for a, b in zip(changed, image)]
+        [torch.equal(new, old.flip(-1)) or torch.equal(new, old.flip(-1, -2)) for new, old in pairs]
     )
     assert 60 < mirrored.sum() < 140
     other = torch.tensor([0, 2, 1])[number]

@@ -71,7 +71,7 @@ def test_given_classes_set_the_order(table: Any) -> None:
 
 
 def test_a_class_may_be_called_na_if_it_is_named(table: Any) -> None:
-    assert table(lines("path,label", "NA", "a"), classes=["a", "NA"]).cases.label.tolist() == [1, 0]
+    assert table(lines("path,label", "NA", "a", "a"), classes=["a", "NA"]).cases.label.tolist() == [1, 0, 0]
 
 
 def test_several_labels_in_one_column(table: Any) -> None:

@@ -50,7 +50,7 @@ def test_two_processes_equal_one(overrides: tuple[str, ...], train: Train, weigh
     measured, again = ({(name, step): value for name, step, value in points(out)} for out in (one, two))
     assert measured.keys() == again.keys()
     for key, value in measured.items():
-        if key[0] != "train/loss_step":  # of the first process's part
+        if key[0] != "train/loss_step":  # of the first process's cases
             assert again[key] == pytest.approx(value, abs=1e-6, nan_ok=True), key
     assert predictions(one).keys() == predictions(two).keys()
     for case, probabilities in predictions(one).items():

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fiducial import checkpoints
+from fiducial.runs import outcome
 from fiducial.tasks.base import Task
 
 Train = Callable[..., Path]
@@ -89,6 +90,7 @@ def test_killed_and_resumed_equals_uninterrupted(
     for name in ("last.ckpt", "best.ckpt"):
         assert same(weights(whole, name), weights(out, name))
     assert points(whole) == points(out)
+    assert len({(name, step) for name, step, _ in points(out)}) == len(points(out)), "one value a step"
     assert (whole / "scores.json").read_text() == (out / "scores.json").read_text()
     assert (whole / "predictions.csv").read_text() == (out / "predictions.csv").read_text()
 
@@ -141,6 +143,28 @@ def test_killed_when_patience_was_over(
     out = train("resume=auto", *diverging, outputs="killed")
     assert points(whole) == points(out), "no epoch is trained after the end"
     assert same(weights(whole), weights(out))
+
+
+def test_killed_between_its_scores_and_its_last_word(
+    train: Train, status: Callable[[Path], str], points: Points, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train()
+
+    def log(*args: Any) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outcome.Outcome, "log", log)
+        with pytest.raises(KilledError):
+            train(outputs="killed")
+    killed = folder(tmp_path, "killed")
+    assert (killed / "scores.json").is_file()
+    assert status(killed) != "FINISHED"
+    out = train("resume=auto", outputs="killed")
+    assert out == killed
+    assert status(out) == "FINISHED"
+    assert points(whole) == points(out)
+    assert (whole / "scores.json").read_text() == (out / "scores.json").read_text()
 
 
 MOMENTS = ("before the file is written", "half of it written", "before it has its name", "before best.ckpt follows")

@@ -102,6 +102,16 @@ def test_volumes_from_training_to_prediction(tmp_path: Path) -> None:
     assert table["left organ (ml)"][0] == pytest.approx((mask == 1).sum() * 2.0 / 1000)
     assert (mask == np.asarray(before.dataobj)).mean() > 0.99
 
+    (tmp_path / "several").mkdir()
+    spoilt = np.array(sample.image[0], np.float32)
+    spoilt[0, 0, 0] = np.nan
+    for name, volume in {"p.01": sample.image[0], "p.02": spoilt, "p.03": sample.image[0]}.items():
+        nibabel.save(nibabel.Nifti1Image(volume, sample.affine), tmp_path / "several" / f"{name}.nii.gz")
+    assert run("predict", [str(out), str(tmp_path / "several"), "--to", str(tmp_path / "volumes.csv")]) == 1
+    lines = rows(tmp_path / "volumes.csv")
+    assert [Path(line["mask"]).name for line in lines if line["mask"]] == ["p.01.nii.gz", "p.03.nii.gz"]
+    assert ["1 of" in line["error"] and "NaN or infinite" in line["error"] for line in lines].count(True) == 1
+
     (out / "scores.json").rename(tmp_path / "scores.json")
     with pytest.raises(InputError, match=r"task\.postprocessing is chosen in the run's test, which has not been"):
         run(given[0], [*given[1:], str(tmp_path / "early.csv")])

@@ -213,15 +213,29 @@ def test_runs_of_other_machines_and_folders_that_are_gone(tmp_path):
     out = killed(tmp_path)
     marker = next((tmp_path / "active").iterdir())
     here = json.loads(marker.read_text())
-    marker.write_text(json.dumps(here | {"host": "elsewhere"}))
+    marker.write_text(json.dumps(here | {"host": "elsewhere", "boot": "another"}))
     assert reconcile(tmp_path) == []
     assert marker.exists()
+    (asked,) = reconcile(tmp_path, elsewhere=True)  # whether it is alive is known there only
+    assert (asked.died, asked.delivered) == (False, False)
+    assert "it is RUNNING on elsewhere, or died there" in asked.reason
     marker.write_text(json.dumps(here))
     shutil.rmtree(out)
     assert reconcile(tmp_path) == []
     assert not marker.exists()
     marker.write_text("{ damaged")
     assert reconcile(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/proc/sys/kernel/random/boot_id").exists(), reason="containers are told apart on Linux")
+def test_a_container_that_is_gone_was_on_this_machine(tmp_path):
+    import json
+
+    killed(tmp_path)
+    marker = next((tmp_path / "active").iterdir())
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"host": "3f2a9c"}))
+    assert [one.died for one in reconcile(tmp_path)] == [True]
+    assert not marker.exists()
 
 
 def test_a_second_signal_ends_the_waiting(tmp_path):

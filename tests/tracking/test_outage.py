@@ -83,6 +83,45 @@ def test_a_server_in_good_health(tracker, stub):
     assert list((tracker.outputs / "active").iterdir()) == []
 
 
+def test_files_wait_for_a_store_that_takes_none_for_now(tracker, stub, monkeypatch, caplog):
+    """The server answers, its disk is full: all else arrives, and the files once there is room."""
+    taken = MlflowClient.log_artifact
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", full)
+    patient = replace(tracker, patience_seconds=15)
+    with track(tracker.outputs / "a", patient, name="a", experiment="test") as run:
+        run.start_delivery(apart=False)
+        for name in ("one.txt", "two.txt"):
+            run.log_text(name, name)
+        train(run)
+    (found,) = stub.runs.values()
+    assert found["status"] == "FINISHED"
+    assert len(found["points"]) == 1500
+    assert not (run.out / "tracking" / "refused.jsonl").exists()
+    (left,) = reconcile(tracker.outputs)
+    assert not left.delivered
+    assert "2 files could not be stored: [Errno 28] No space left on device" in left.reason
+    monkeypatch.setattr(MlflowClient, "log_artifact", taken)
+    assert [one.delivered for one in reconcile(tracker.outputs)] == [True]
+    assert sorted(path.name for path in stub._artifacts.glob("*/*.txt")) == ["one.txt", "two.txt"]
+    assert reconcile(tracker.outputs) == []
+
+
+def test_a_store_that_hangs_is_waited_for_once(tracker, stub, tmp_path):
+    stub.delay = 30
+    for name in "abc":
+        with track(tracker.outputs / name, replace(tracker, patience_seconds=0), name=name, experiment="test"):
+            pass
+    begin = time.monotonic()
+    left = reconcile(tracker.outputs, tracker)
+    assert [one.delivered for one in left] == [False] * 3
+    assert len({one.reason for one in left}) == 1
+    assert time.monotonic() - begin < 25  # each time-out is of one try or more
+
+
 def test_down_from_the_start_and_back_later(tracker, stub, caplog):
     stub.stop()
     begin = time.monotonic()

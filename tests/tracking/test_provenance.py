@@ -51,6 +51,25 @@ def test_uncommitted_changes(repository):
     assert "hunter2" not in found.diff
 
 
+def test_changed_tables_are_told_by_a_hash_alone(repository):
+    (repository / "sub").mkdir()
+    for name in ("cases.csv", "sub/notes.ipynb", "sub/b.yaml"):
+        (repository / name).write_text("Jane Doe, 1970-01-01\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-m", "second")
+    diffs = []
+    for text in ("John Smith", "Ann Jones"):
+        (repository / "cases.csv").write_text(f"{text}, 1970-01-01\n")
+        (repository / "sub" / "notes.ipynb").write_text(f"{text}\n")
+        (repository / "sub" / "b.yaml").write_text("lr: 2\n")
+        diffs.append(collect(["fiducial"], repository / "sub").diff)
+        assert "+lr: 2" in diffs[-1]
+        assert text not in diffs[-1]
+        assert "cases" not in diffs[-1]
+    assert diffs[0] != diffs[1]
+    assert diffs[0].splitlines()[:-1] == diffs[1].splitlines()[:-1]
+
+
 def test_an_unknown_file_is_dirty(repository):
     (repository / "b.py").write_text("")
     assert collect(["fiducial"], repository).dirty

@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fiducial.errors import InputError
+
 if TYPE_CHECKING:
     from fiducial.tracking.store import Finding
     from fiducial.tracking.tracker import Tracker
@@ -28,12 +30,13 @@ def run(args: argparse.Namespace) -> int:
 
     outputs = Path(args.outputs).expanduser().resolve()
     tracker = Tracker(outputs=outputs)
-    server = [Tracker(outputs=outputs, uri="env")] if os.environ.get("MLFLOW_TRACKING_URI") else []
+    assert tracker.uri is not None
     findings = [
         *_environment(),
         _folder(outputs),
         *_settle(outputs, tracker),
-        *(finding for store in (tracker, *server) if store.uri for finding in health(store.uri)),
+        *health(tracker.uri),
+        *_server(outputs),
     ]
     for finding in findings:
         print(f"{finding.level:<8}{finding.subject:<20}{finding.message}")
@@ -68,6 +71,21 @@ def _environment() -> list[Finding]:
         Finding("ok", "device", f"hardware=auto uses {device.device_type}, precision {device.lightning_precision()}")
     )
     return findings
+
+
+def _server(outputs: Path) -> list[Finding]:
+    """Examine the server that `tracking=server` takes, if the environment names one."""
+    from fiducial.tracking.store import Finding, health
+    from fiducial.tracking.tracker import Tracker
+
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return []
+    try:
+        uri = Tracker(outputs=outputs, uri="env").uri
+    except InputError as error:
+        return [Finding("warning", "MLFLOW_TRACKING_URI", str(error))]
+    assert uri is not None
+    return health(uri)
 
 
 def _settle(outputs: Path, tracker: Tracker) -> list[Finding]:

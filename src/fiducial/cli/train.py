@@ -167,7 +167,7 @@ def _train(composed: Composed) -> int:
 def _resume(out: Path) -> int:
     from fiducial.runs import folder
 
-    if folder.is_finished(out):
+    if folder.is_settled(out):
         print(f"{out} is finished; nothing to do. `fiducial evaluate {out}` shows its scores")
         return 0
     if _rank() > 0:

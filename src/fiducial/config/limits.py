@@ -63,6 +63,8 @@ def check_values(cfg: DictConfig) -> None:
         raise InputError(f"data.fold: expected 0 to {count - 1}, for data.num_folds={count}; got {fold}")
     if found.get("optimizer.nesterov") is True and not found.get("optimizer.momentum"):
         raise InputError("optimizer.nesterov=true is for a momentum above 0; plain descent: optimizer.nesterov=false")
+    if found.get("trainer.limit_val_batches") == 0:
+        raise InputError("trainer.limit_val_batches=0 leaves nothing to select a checkpoint by; 1 is the least")
     for key in CLASS_WEIGHTS:
         _check_class_weights(key, found.get(key))
     _check_address(found.get("tracking.uri"))

@@ -20,6 +20,12 @@ PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 SUFFIXES = (*PICTURES, ".tif", ".tiff", ".npy", ".nii", ".nii.gz", ".dcm")
 
 
+def stem_of(path: Path) -> str:
+    """Return a file's name without the ending that says what it is; dots before that are part of the name."""
+    ends = (end for end in sorted(SUFFIXES, key=len, reverse=True) if path.name.lower().endswith(end))
+    return path.name[: -len(end)] if (end := next(ends, "")) else path.name
+
+
 def decode(path: Path) -> NDArray[Any]:
     """Return the stored values, `(channels, *spatial)`, in the file's own type; DICOM is rescaled (CT: HU).
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fiducial.data.files import FileSource
-from fiducial.data.formats import SUFFIXES
+from fiducial.data.formats import SUFFIXES, stem_of
 from fiducial.data.source import SPLITS, Cases, Spec, Target
 from fiducial.data.splits import by_subject, check_fractions
 from fiducial.errors import InputError
@@ -152,18 +152,14 @@ def _refuse_masks(files: Sequence[Path]) -> None:
     Raises:
         InputError: naming the first pair.
     """
-    stems = {(file.parent, _stem(file)) for file in files}
+    stems = {(file.parent, stem_of(file)) for file in files}
     for file in files:
-        found = MASK.match(_stem(file))
+        found = MASK.match(stem_of(file))
         if found and (file.parent, found[1]) in stems:
             raise InputError(
                 f"{file} seems to be a mask of {found[1]} beside it, and would be a case of its own: take masks away, "
                 f"or leave them out by data.source.exclude='{found[2]}'"
             )
-
-
-def _stem(file: Path) -> str:
-    return file.name[: -len(next(end for end in SUFFIXES if file.name.lower().endswith(end)))]
 
 
 def _is_image(file: Path) -> bool:

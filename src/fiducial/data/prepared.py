@@ -105,12 +105,7 @@ class PreparedCases:
 
     def _made(self, row: int) -> Sample:
         sample = self.source.sample(row)
-        name = f"case {self.source.cases.case[row]}"
-        _check_values(sample, name)
-        try:
-            return sample if self.prepare is None else self.prepare(sample)
-        except (MemoryError, RuntimeError, ValueError) as error:
-            raise InputError(f"{name}: it cannot be prepared: {error}") from error
+        return prepared(sample, self.prepare, f"case {self.source.cases.case[row]}")
 
     def _write(self, folder: Path, sample: Sample) -> None:
         parts = {"image": sample.image, "mask": sample.mask, "region": sample.region}
@@ -221,6 +216,19 @@ def _size(folder: Path) -> int:
         return sum(file.stat().st_size for file in folder.iterdir())
     except OSError:
         return 0
+
+
+def prepared(sample: Sample, prepare: Prepare | None, name: str) -> Sample:
+    """Return a case as a network takes it.
+
+    Raises:
+        InputError: it has NaN or infinite pixels, or cannot be prepared.
+    """
+    _check_values(sample, name)
+    try:
+        return sample if prepare is None else prepare(sample)
+    except (MemoryError, RuntimeError, ValueError) as error:
+        raise InputError(f"{name}: it cannot be prepared: {error}") from error
 
 
 def _check_values(sample: Sample, name: str) -> None:

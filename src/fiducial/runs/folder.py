@@ -250,12 +250,17 @@ def each(outputs: Path) -> Iterator[Path]:
 def latest(outputs: Path, identity: str) -> Path | None:
     """Return the latest run with this identity, or None: the one that `resume=auto` means."""
     same = (run for run in each(outputs) if record(run).identity == identity)
-    return max(same, key=lambda run: run.stat().st_mtime, default=None)
+    return max(same, key=lambda run: (run / RECORD).stat().st_mtime, default=None)  # evaluations change the folder
 
 
 def is_finished(out: Path) -> bool:
     """Tell whether a run came to its end: its scores are the last thing that it writes."""
     return (out / SCORES).is_file()
+
+
+def is_settled(out: Path) -> bool:
+    """Tell whether a run came to its end and said so: one that was killed in between goes on."""
+    return is_finished(out) and History.of(out / TRACKING / "journal.jsonl").status in ("FINISHED", None)
 
 
 def write_scores(out: Path, content: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from fiducial.config.construction import component
-from fiducial.data.formats import decode
+from fiducial.data.formats import decode, stem_of
 from fiducial.data.module import in_unit_range, standardise
+from fiducial.data.prepared import Prepare, prepared
 from fiducial.data.sample import Sample
 from fiducial.data.sides import sides_of
 from fiducial.data.volumes import is_nifti, read_volumes, write_mask
@@ -54,18 +56,17 @@ def predict_masks(
     Raises:
         InputError: two masks would be written under one name.
     """
-    stems = {file: masks / file.name.split(".")[0] for file in files}
-    if len(set(stems.values())) < len(files):
-        raise InputError("two images have the same name; predict them one folder at a time")
+    stems = {file: masks / stem_of(file) for file in files}
+    if twice := [stem.name for stem, count in Counter(stems.values()).items() if count > 1]:
+        raise InputError(f"{twice[0]}: several images have this name; predict them one folder at a time")
     network = build_network(cfg, hardware, checkpoint)
     windows, prepare = _windows(cfg), component(cfg.data.get("prepare"))
     threshold, corrections = _decided(cfg, out)
     lines = []
-    for file, sample in reader.each(files, lambda file: _read(file, cfg)):
-        prepared = sample if prepare is None else prepare(sample)
-        image = in_unit_range(torch.from_numpy(np.array(prepared.image))[None].to(hardware.device_type))
+    for file, (sample, made) in reader.each(files, lambda file: _read(file, cfg, prepare)):
+        image = in_unit_range(torch.from_numpy(np.array(made.image))[None].to(hardware.device_type))
         image = standardise(image, cfg.data.get("mean", 0.5), cfg.data.get("std", 0.5))
-        own = on_own_grid(windows(network, image)[0], prepared, sample)
+        own = on_own_grid(windows(network, image)[0], made, sample)
         mask = corrected(mask_of(own, threshold), corrections)
         written = write_mask(stems[file], mask, sample.affine)
         lines.append({"file": str(file), "mask": str(written), **_sizes(mask, sample, cfg)})
@@ -100,7 +101,8 @@ def _decided(cfg: DictConfig, out: Path) -> tuple[float, tuple[str, ...]]:
     return found.get("threshold", asked["threshold"]), corrections
 
 
-def _read(file: Path, cfg: DictConfig) -> Sample:
+def _read(file: Path, cfg: DictConfig, prepare: Prepare | None) -> tuple[Sample, Sample]:
+    """Return a file's image, and the same as the network takes it."""
     spec = cfg.data.spec
     sample = read_volumes((file,), None, spec.num_classes, file.name) if is_nifti(file) else Sample(decode(file))
     if len(sample.size) != spec.spatial_dims or len(sample.image) != spec.channels:
@@ -108,7 +110,7 @@ def _read(file: Path, cfg: DictConfig) -> Sample:
             f"{file}: expected {spec.channels} channels and {spec.spatial_dims} axes, as in training; got "
             f"{len(sample.image)} and {len(sample.size)}"
         )
-    return sample
+    return sample, prepared(sample, prepare, str(file))
 
 
 def _sizes(mask: NDArray[np.uint8], sample: Sample, cfg: DictConfig) -> dict[str, Any]:

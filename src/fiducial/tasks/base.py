@@ -177,11 +177,12 @@ class Task(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return this process's part of the loss of a batch, times the processes: gradients are averaged."""
-        part = self._record(batch, "train")
+        loss, part = self._record(batch, "train")
         if self.device.type == "cpu" or batch_idx % STEPS_BETWEEN_LOSSES == 0:
             self._refuse_nan(float(part.detach()), "train", f", step {batch_idx + 1}")
-        if self.logger is not None and self.trainer.global_step % STEPS_BETWEEN_LOSSES == 0:
-            self.logger.log_metrics({"train/loss_step": float(part.detach())}, self.trainer.global_step)
+        begins = batch_idx % self.trainer.accumulate_grad_batches == 0  # a step: one value for each
+        if self.logger is not None and begins and self.trainer.global_step % STEPS_BETWEEN_LOSSES == 0:
+            self.logger.log_metrics({"train/loss_step": float(loss.detach())}, self.trainer.global_step)
         if self.trainer.world_size > 1:
             part = part * self.trainer.world_size
         return part if self.trainer.accumulate_grad_batches == 1 else part * self._part_of_step(batch, batch_idx)
@@ -201,12 +202,13 @@ class Task(pl.LightningModule):
         """Record the loss and outputs of a test batch."""
         self._record(batch, "test")
 
-    def _record(self, batch: Batch, stage: Stage) -> Tensor:
+    def _record(self, batch: Batch, stage: Stage) -> tuple[Tensor, Tensor]:
+        """Return the loss of this process's cases, and its part of that of the whole batch."""
         loss, outputs = self.step(batch)
         part = loss * self.share(batch) if self.trainer.world_size > 1 else loss
         self._losses[stage].add(part.detach(), self.amount(batch))
         self._outputs[stage].add(batch["valid"], row=batch["row"], **outputs)
-        return part
+        return loss, part
 
     def _refuse_nan(self, loss: float, stage: Stage, where: str = "") -> None:
         if not math.isfinite(loss):

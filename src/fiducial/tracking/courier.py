@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 from pathlib import Path
 
@@ -54,7 +53,7 @@ class Courier(threading.Thread):
 
     def _round(self) -> None:
         for marker in Marker.all_in(self._tracker.outputs):
-            shared = marker.uri == self._tracker.shown_uri and marker.host == socket.gethostname()
+            shared = marker.uri == self._tracker.shown_uri and marker.is_here
             if shared and marker.id != self._own and not self._closing.is_set():
                 self._deliver(marker.id, marker.folder(self._tracker.outputs))
                 if not self._failed and not self._restarted:

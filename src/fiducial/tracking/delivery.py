@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,6 +22,7 @@ from fiducial.tracking.batch import Batch, log_batch
 from fiducial.tracking.journal import Event
 from fiducial.tracking.liveness import FOLDER, LockHeldError, locked
 from fiducial.tracking.receipt import Receipt
+from fiducial.wording import counted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 RUN_TAG, PARENT_TAG = "fiducial.run", "mlflow.parentRunId"
 _ARTIFACT_TRIES = 3
+_ARTIFACT_PAUSE, _LONGEST_ARTIFACT_PAUSE = 30.0, 600.0  # seconds
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")  # of what is sent, or because the run is gone
 
 
@@ -44,6 +47,9 @@ class Delivery:
         uri: the store.
         request_seconds: how long a request may take.
         restore: bring the run back if it was deleted in MLflow (it is being continued), instead of stopping.
+
+    Attributes:
+        left: which files are tried again later, and why; empty where there are none.
     """
 
     def __init__(self, out: Path, uri: str, *, request_seconds: int = 20, restore: bool = False) -> None:
@@ -56,6 +62,8 @@ class Delivery:
         self._client: MlflowClient | None = None
         self._known_run: str | None = None
         self._failed_artifacts: Counter[str] = Counter()
+        self._again, self._pause = 0.0, _ARTIFACT_PAUSE  # when postponed files are next tried, and how long until then
+        self.left = ""
 
     @property
     def receipt(self) -> Receipt:
@@ -65,7 +73,8 @@ class Delivery:
     @property
     def is_complete(self) -> bool:
         """Whether everything in the journal has arrived."""
-        return self._journal.exists() and self.receipt.offset >= self._journal.stat().st_size
+        receipt = self.receipt
+        return self._journal.exists() and receipt.offset >= self._journal.stat().st_size and not receipt.postponed
 
     def advance(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Ship what the journal holds and the store does not have yet.
@@ -83,7 +92,7 @@ class Delivery:
         with locked(self._receipt_path.with_name("delivery.lock")):
             receipt = self.receipt
             if receipt.offset > self._journal.stat().st_size:  # a power loss took the journal's end
-                receipt.offset = 0
+                receipt.offset, receipt.postponed = 0, []
             if self._client is None:
                 self._client = store.connect(self.uri, self._request_seconds)
             if self._known_run is None or receipt.run_id != self._known_run:
@@ -94,6 +103,8 @@ class Delivery:
                 self._send_in_any_case(self._client, receipt, chunk)
                 receipt.offset = offset
                 self._save(receipt)
+            if time.monotonic() >= self._again:
+                self._send_postponed(self._client, receipt, stop)
 
     def _chunks(self, start: int) -> Iterator[tuple[Batch | Event, int]]:
         """Yield batches, and events that go alone, each with the offset up to which all has been sent once it has.
@@ -131,7 +142,7 @@ class Delivery:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 logger.warning("run %s is no longer in %s; delivered again", receipt.run_id, receipt.uri)
-                receipt.run_id, receipt.offset, receipt.attempts = None, 0, 1
+                receipt.run_id, receipt.offset, receipt.attempts, receipt.postponed = None, 0, 1, []
             else:
                 if revived := found.info.lifecycle_stage == "deleted":
                     self._revive(client, receipt.run_id)
@@ -235,7 +246,41 @@ class Delivery:
             self._failed_artifacts[str(path)] += 1
             if self._failed_artifacts[str(path)] < _ARTIFACT_TRIES:
                 raise
-            self._set_aside(receipt, event, str(error))
+            if _is_lasting(error):
+                self._set_aside(receipt, event, str(error))
+            else:
+                self._postpone(receipt, event, str(error))
+
+    def _postpone(self, receipt: Receipt, event: Event, reason: str) -> None:
+        """Leave a file for later: the store keeps what it is told, but not files, or not now."""
+        receipt.postponed.append(event)
+        self._put_off(receipt, reason)
+        level = logging.WARNING if len(receipt.postponed) == 1 else logging.DEBUG
+        logger.log(level, "the tracking store does not take files for now: %s", redact_text(reason))
+
+    def _put_off(self, receipt: Receipt, reason: str) -> None:
+        self._again = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_ARTIFACT_PAUSE)
+        self.left = f"{counted(len(receipt.postponed), 'file')} could not be stored: {redact_text(reason)}"
+
+    def _send_postponed(self, client: MlflowClient, receipt: Receipt, stop: Callable[[], bool]) -> None:
+        """Try again to send files that the store did not take; what it does not take now, it may later."""
+        assert receipt.run_id is not None
+        while receipt.postponed and not stop():
+            event = receipt.postponed[0]
+            path = self.out / event["path"]
+            try:
+                if path.is_file():
+                    client.log_artifact(receipt.run_id, str(path), event["folder"] or None)
+                else:
+                    self._set_aside(receipt, event, f"{path} does not exist any more")
+            except Exception as error:
+                if not _is_lasting(error):
+                    self._put_off(receipt, str(error))
+                    return
+                self._set_aside(receipt, event, str(error))
+            receipt.postponed.pop(0)
+            self._save(receipt)
 
     def _delete_doubles(self, client: MlflowClient, receipt: Receipt) -> None:
         """Delete the runs that came of requests which timed out, yet were carried out later."""
@@ -256,6 +301,14 @@ class Delivery:
 
     def _save(self, receipt: Receipt) -> None:
         receipt.write(self._receipt_path)
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Tell whether a store would refuse the same request again, rather than be in trouble or busy."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is None and hasattr(error, "get_http_status_code"):
+        status = error.get_http_status_code()
+    return status is not None and 400 <= status < 500 and status not in (408, 429)
 
 
 def _parcel(batch: Batch, alone: list[tuple[int, Event]], end: int) -> Iterator[tuple[Batch | Event, int]]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from operator import itemgetter
 from pathlib import Path
 
@@ -104,6 +105,7 @@ class Marker:
         pid: process that started it.
         host: machine of that process.
         uri: store it is tracked in, without credentials; None for none.
+        boot: of the machine's kernel, which all containers on it share, whatever they call themselves.
     """
 
     id: str
@@ -111,12 +113,18 @@ class Marker:
     pid: int
     host: str
     uri: str | None
+    boot: str = ""
 
     @classmethod
     def here(cls, run_id: str, out: Path, outputs: Path, uri: str | None) -> Marker:
         """Return the marker of a run of this process."""
         shown = out.relative_to(outputs) if out.is_relative_to(outputs) else out
-        return cls(run_id, str(shown), os.getpid(), socket.gethostname(), uri)
+        return cls(run_id, str(shown), os.getpid(), socket.gethostname(), uri, _boot())
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the run was started on this machine, where its lock tells whether it is alive."""
+        return self.host == socket.gethostname() or (self.boot != "" and self.boot == _boot())
 
     @classmethod
     def all_in(cls, outputs: Path) -> list[Marker]:
@@ -143,6 +151,12 @@ class Marker:
 
     def _path(self, outputs: Path) -> Path:
         return outputs / "active" / f"{self.id}.json"
+
+
+@cache
+def _boot() -> str:
+    path = Path("/proc/sys/kernel/random/boot_id")  # Linux
+    return path.read_text().strip() if path.is_file() else ""
 
 
 def end_with_parent(number: int) -> None:

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,22 @@ PACKAGES = (
     "pillow",
 )
 _MAX_DIFF = 1_000_000
+# Endings of files whose changes are kept as they are: code, and configurations. Others may hold patients' data.
+CODE = (
+    ".py",
+    ".pyi",
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".cfg",
+    ".ini",
+    ".sh",
+    ".slurm",
+    ".md",
+    ".rst",
+    "Makefile",
+    "Dockerfile",
+)
 _GIT_SECONDS = 10
 
 
@@ -93,7 +110,7 @@ def collect(argv: Sequence[str], cwd: Path) -> Provenance:
 
     commit = _git(cwd, "rev-parse", "HEAD")
     status = _git(cwd, "status", "--porcelain") if commit else None
-    diff = (_git(cwd, "diff", "HEAD", "--no-ext-diff") or "") if status else ""
+    diff = _changes(cwd) if status else ""
     return Provenance(
         command=redact_command(argv),
         commit=commit,
@@ -109,6 +126,15 @@ def collect(argv: Sequence[str], cwd: Path) -> Provenance:
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         gpus=_gpu_models(),
     )
+
+
+def _changes(cwd: Path) -> str:
+    """Return what is not committed of code and configurations; of other files, which may hold data, a hash."""
+    whole = _git(cwd, "diff", "HEAD", "--no-ext-diff") or ""
+    shown = _git(cwd, "diff", "HEAD", "--no-ext-diff", "--", *(f":(top)*{end}" for end in CODE)) or ""
+    if shown == whole:
+        return shown
+    return f"{shown}\n# and changes of other files, which may hold data: SHA-256 {sha256(whole.encode()).hexdigest()}\n"
 
 
 def _git(cwd: Path, *arguments: str) -> str | None:

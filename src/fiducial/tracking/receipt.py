@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fiducial.tracking.liveness import write_whole
 
@@ -19,6 +20,7 @@ class Receipt:
         offset: bytes of the journal that have arrived.
         attempts: times that making the run was tried; one that timed out may have succeeded all the same.
         refused: events that the store would not take.
+        postponed: files that it did not take while something was wrong with it, as events; they are tried again.
     """
 
     uri: str
@@ -26,6 +28,7 @@ class Receipt:
     offset: int = 0
     attempts: int = 0
     refused: int = 0
+    postponed: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def of(cls, path: Path, uri: str) -> Receipt:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,14 +57,15 @@ def reconcile(
             that is called running is not touched.
     """
     outputs = outputs.expanduser().resolve()
-    done = []
+    done: list[Reconciled] = []
+    silent: dict[str | None, str] = {}  # stores that did not answer, and how: none is waited for twice
     for marker in Marker.all_in(outputs):
         if stop():
             break
-        if marker.host != socket.gethostname() and not elsewhere:
+        if not marker.is_here and not elsewhere:
             continue
         try:
-            reconciled = settle(marker, outputs, tracker, stop)
+            reconciled = settle(marker, outputs, tracker, stop, silent)
         except OSError as error:  # a folder that is somebody else's, a full disk: no reason to leave the others
             reason, out = store.reason(error), marker.folder(outputs)
             reconciled = Reconciled(marker.id, out, died=False, delivered=False, reason=reason)
@@ -74,21 +74,36 @@ def reconcile(
     return done
 
 
-def settle(marker: Marker, outputs: Path, tracker: Tracker | None, stop: Callable[[], bool]) -> Reconciled | None:
-    """Put one run right and forget it, unless it is alive or not all of it has arrived; None if nothing was done."""
+def settle(
+    marker: Marker,
+    outputs: Path,
+    tracker: Tracker | None,
+    stop: Callable[[], bool],
+    silent: dict[str | None, str] | None = None,
+) -> Reconciled | None:
+    """Put one run right and forget it, unless it is alive or not all of it has arrived; None if nothing was done.
+
+    Args:
+        marker: of the run.
+        outputs: the folder of all runs.
+        tracker: see `reconcile`.
+        stop: see `reconcile`.
+        silent: stores that are not asked, and why; one that does not answer is added.
+    """
+    silent = {} if silent is None else silent
     out = marker.folder(outputs)
     if not (out / FOLDER / "journal.jsonl").exists():  # deleted by hand, or killed in its first millisecond
         _forget(marker, outputs)
         return None
     try:
         with locked(out / FOLDER / "lock"):
-            died = marker.host == socket.gethostname() and _conclude(out)
+            died = marker.is_here and _conclude(out)
     except LockHeldError:
         return None
     if History.of(out / FOLDER / "journal.jsonl").status == "RUNNING":
         reason = f"it is RUNNING on {marker.host}, or died there; `fiducial doctor` on that machine knows"
         return Reconciled(marker.id, out, died=False, delivered=False, reason=reason)
-    reason = _deliver(marker, out, tracker, stop)
+    reason = silent.get(marker.uri) or _deliver(marker, out, tracker, stop, silent)
     try:
         with locked(out / FOLDER / "lock"):  # somebody may have resumed it meanwhile
             if not reason:
@@ -123,7 +138,9 @@ def _conclude(out: Path) -> bool:
     return True
 
 
-def _deliver(marker: Marker, out: Path, tracker: Tracker | None, stop: Callable[[], bool]) -> str:
+def _deliver(
+    marker: Marker, out: Path, tracker: Tracker | None, stop: Callable[[], bool], silent: dict[str | None, str]
+) -> str:
     """Deliver what is left; return why it did not work, or an empty text."""
     if marker.uri is None:
         return ""
@@ -137,8 +154,9 @@ def _deliver(marker: Marker, out: Path, tracker: Tracker | None, stop: Callable[
     except RunDeletedError:
         return ""
     except Exception as error:  # whatever a store that is down or broken raises
-        return store.reason(error)
-    return "" if delivery.is_complete else "interrupted"
+        silent[marker.uri] = store.reason(error)
+        return silent[marker.uri]
+    return "" if delivery.is_complete else delivery.left or "interrupted"
 
 
 def _with_credentials(shown: str, tracker: Tracker | None) -> str:

@@ -106,8 +106,8 @@ def _gpus() -> dict[str, float]:
 
 
 def _gpu_load(cuda: Any, index: int) -> float | None:
-    """Return how busy a GPU is in percent; None where the driver's Python interface is not installed."""
+    """Return how busy a GPU is in percent; None where the driver's Python interface is missing, or does not say."""
     try:
         return float(cuda.utilization(index))
-    except (ImportError, RuntimeError):
+    except Exception:  # NVML has errors of its own, such as for parts of a GPU
         return None
