@@ -28,7 +28,6 @@ DECIDED = {
     "max_epochs": "epochs=…",
     "max_steps": "epochs=… (and trainer.limit_train_batches=…)",
     "min_steps": "epochs=…",
-    "max_time": "epochs=… (launcher.limit_minutes=… ends a run of a sweep)",
     "val_check_interval": "the run itself (each epoch is validated once, at its end)",
     "fast_dev_run": "debug=fast",
     "default_root_dir": "outputs=…",
