@@ -32,7 +32,10 @@ from fiducial.errors import InputError
             ["data.source.target=binry"],
             "expects binary, multiclass, multilabel or ordinal, got 'binry'; did you mean b",
         ),
-        (["trainer.log_every_n_steps=abc"], "trainer.log_every_n_steps: Trainer (pytorch_lightning) expects int or null, got 'abc'"),
+        (
+            ["trainer.log_every_n_steps=abc"],
+            "trainer.log_every_n_steps: Trainer (pytorch_lightning) expects int or null, got 'abc'",
+        ),
         (["trainer.max_epochs=1"], "trainer.max_epochs is no setting: epochs=… decides it"),
         (["trainer.precision=64"], "trainer.precision is no setting: hardware.precision=… decides it"),
         (["trainer.callbacks=[]"], "trainer.callbacks is no setting"),

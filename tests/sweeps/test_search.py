@@ -441,6 +441,15 @@ def test_what_a_search_lets_go_of_goes_on_on_another_machine(make: Make, monkeyp
     assert third.elsewhere() == 0
 
 
+@pytest.mark.parametrize(
+    ("sampler", "at_once", "said"), [("tpe", 50, True), ("tpe", 25, False), ("random", 50, False), ("tpe", 4, False)]
+)
+def test_too_many_at_once_to_learn_from(sampler: str, at_once: int, said: bool, make: Make) -> None:
+    remark = make(sampler=sampler, total=50).remark(at_once)
+    assert ("50 of 50 trials are proposed before any has ended" in remark) == said
+    assert ("launcher.at_once=5 lets it learn" in remark) == said
+
+
 def test_settings_alike_in_three_digits_stay_apart(make: Make) -> None:
     search = make("optimizer.lr=0.0034211,0.0034212,0.2", sampler="grid", total=3)
     complete(search)

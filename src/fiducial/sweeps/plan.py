@@ -142,6 +142,10 @@ class Plan:
         """Return the dotted names of the classes that jobs are built from."""
         return {target for job in self.to_run for target in targets(job.composed.cfg)}
 
+    def remark(self, at_once: int) -> str:
+        """Nothing: jobs do not depend on each other."""
+        return ""
+
     def titles(self) -> dict[int, str]:
         """Return the titles of the jobs that are to be run, by number."""
         return {job.number: job.title for job in self.to_run}

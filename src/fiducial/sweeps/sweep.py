@@ -81,6 +81,9 @@ class Jobs(Protocol):
     def __len__(self) -> int:
         """Return the number of jobs that are to be run."""
 
+    def remark(self, at_once: int) -> str:
+        """Return what is to be said of so many jobs at once; empty where there is nothing."""
+
     def titles(self) -> Mapping[int, str]:
         """Return the jobs to be run that are known beforehand, by number."""
 
@@ -134,6 +137,8 @@ def sweep(jobs: Jobs) -> None:
     if isinstance(launcher, LocalLauncher):
         warm_up(jobs.targets(), described(jobs.config.data.source))
     board = Board.of(jobs.titles(), len(launcher.slots(len(jobs))), len(jobs))
+    if remark := jobs.remark(board.num_slots):
+        print(remark, file=sys.stderr)
     board.listeners.append(jobs.ended)
     if is_running(jobs.out):
         print("another process leads this sweep, and will keep its summary; this one shares its work", file=sys.stderr)

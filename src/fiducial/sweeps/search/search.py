@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from fiducial.config import Composed
 
 
+UNINFORMED = ("random", "qmc", "grid")  # samplers that do not learn from trials
+MANY_AT_ONCE = 8  # half of so many at once is nothing to speak of, however few trials there are
+
+
 @dataclass(frozen=True)
 class Best:
     """A trial than which none is better.
@@ -107,6 +111,16 @@ class Search:
         """Return the dotted names of the classes that the runs are built from, and of what prunes them."""
         pruning = ["optuna.storages.RDBStorage"] if self.question.pruner else []
         return [*targets(self.config), *pruning]
+
+    def remark(self, at_once: int) -> str:
+        """Say that a sampler learns little of the trials that it proposes before others have ended."""
+        name = sampler_name(self.question.sampler)
+        if name in UNINFORMED or 2 * at_once <= max(self.question.total, MANY_AT_ONCE):
+            return ""
+        return (
+            f"{at_once} of {self.question.total} trials are proposed before any has ended, and {name} learns of none; "
+            f"launcher.at_once={max(1, self.question.total // 10)} lets it learn"
+        )
 
     def titles(self) -> dict[int, str]:
         """Return nothing: what will be tried is not known beforehand."""
