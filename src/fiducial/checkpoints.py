@@ -130,7 +130,7 @@ class Checkpoints(Checkpoint):
         resumed = Path(trainer.ckpt_path)
         if resumed.name == PREVIOUS:
             (self.folder / LAST).unlink(missing_ok=True)  # damaged; it must not take the intact one's place
-        if self.best_epoch == self.epoch:
+        if self.best_epoch == self.epoch >= 0:  # not loaded yet with FSDP, which knows nothing of a best one here
             _link(resumed, self.folder / BEST)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -102,6 +102,8 @@ class Hardware:
             raise InputError("hardware.sync_batchnorm=true needs CUDA GPUs; false fits this machine")
         if self.strategy == "fsdp" and self.device_type != "cuda":
             raise InputError("hardware=fsdp needs CUDA GPUs; on a CPU hardware=cpu_ddp fits")
+        if self.strategy == "fsdp" and self.clip_norm is not None:
+            raise InputError("hardware.clip_norm: hardware=fsdp cannot clip gradients by their norm; leave it out")
         if self.num_nodes > 1 and not launched():
             raise InputError(
                 f"hardware.num_nodes={self.num_nodes} needs a launcher that starts the processes on each machine; "

@@ -4,6 +4,7 @@ LOWER_IS_BETTER = (
     *("loss", "mae", "mse", "error", "false_positives"),
     *("hd95", "hausdorff", "assd", "asd", "tre", "distance"),
 )
+SIGNED = ("volume_error",)  # too little is as bad as too much: the size counts
 STAGES = ("train", "val", "test")
 
 

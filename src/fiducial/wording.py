@@ -5,6 +5,18 @@ from __future__ import annotations
 from textwrap import wrap
 
 
+def brief(value: str) -> str:
+    """Return a value as a person reads it: a number with three digits.
+
+    >>> brief("0.0023614480051237235"), brief("12"), brief("[8, 16]")
+    ('0.00236', '12', '[8, 16]')
+    """
+    try:
+        return value if value.lstrip("-").isdigit() else f"{float(value):.3g}"
+    except ValueError:
+        return value
+
+
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun, in the plural unless it is one.
 

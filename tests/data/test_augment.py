@@ -180,6 +180,17 @@ def test_a_mirrored_patient_has_the_label_of_the_other_side(several: bool) -> No
     assert torch.equal(augment.with_labels(image, label, generator(0))[1], label)
 
 
+def test_gamma_of_standardised_images_erases_nothing() -> None:
+    image = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    changed = Augment(gamma=[1.5, 1.5])(image, generator(0))
+    for before, after in zip(image, changed, strict=True):
+        low, high = before.min().clamp(max=0), before.max().clamp(min=1)
+        torch.testing.assert_close((after - low) / (high - low), ((before - low) / (high - low)) ** 1.5)
+        assert torch.equal(before.flatten().argsort(), after.flatten().argsort())
+    dark = images(2, 1, 8, 8) * 0.5  # within 0..1 it is the exponent alone
+    torch.testing.assert_close(Augment(gamma=[2, 2])(dark, generator(0)), dark**2)
+
+
 def test_flip_axis_that_images_do_not_have() -> None:
     with pytest.raises(InputError, match="2 axes"):
         Augment(flip_axes=[2])(images(1, 1, 4, 4), generator(0))

@@ -63,6 +63,31 @@ def test_errors_outside_the_region_are_not_shown() -> None:
     assert not np.allclose(shown[0, 0], to_rgb(INVENTED))
 
 
+def test_voxels_outside_the_region_are_not_shown_and_choose_no_slice() -> None:
+    volume, truth, predicted = (np.zeros((5, 6, 7), kind) for kind in (np.float32, np.uint8, np.uint8))
+    region = np.ones(truth.shape, bool)
+    truth[1:3, 2:4, 2] = 1
+    predicted[:, :, 5], region[:, :, 5] = 1, False  # much is called where nothing counts
+    axial, _, sagittal = three_planes(volume, truth, predicted, np.eye(4), region)
+    assert axial.title == "axial 2"
+    assert sagittal.region is not None
+    assert not sagittal.region[1].any()  # the head is at the top: 6, 5, …
+    assert sagittal.region[0].all()
+    shown = picture(overlays([sagittal], ["background", "a"]), 3)
+    assert not np.isclose(shown[1], to_rgb(INVENTED)).all(-1).any()
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (6, 1), (1, 1)])
+def test_a_plane_one_pixel_wide_is_outlined(shape: tuple[int, int]) -> None:
+    mask = np.ones(shape, np.uint8)
+    cut = view(image=np.zeros(shape, np.uint8), truth=mask, predicted=mask)
+    figure = planes([("best", [cut] * 3)], ["background", "a"])
+    for axes in figure.axes:
+        assert len(axes.collections) == 2  # truth and prediction, along the border
+        assert axes.get_xlim() == (-0.5, shape[1] - 0.5)
+        assert axes.get_ylim() == (shape[0] - 0.5, -0.5)
+
+
 def test_masks_are_tinted_where_they_are() -> None:
     figure = overlays([view()], ["background", "a", "b"])
     for column, mask in ((1, TRUTH), (2, PREDICTED)):

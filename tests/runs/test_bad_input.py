@@ -56,6 +56,11 @@ def fails(
     return fails
 
 
+def test_a_plateau_of_an_objective_that_there_is_not(fails: Fails) -> None:
+    message = fails(*PHANTOM, "scheduler=plateau", "objective=val/acc")
+    assert "objective=val/acc: there is no such metric; did you mean val/auroc" in message
+
+
 def test_loss_that_becomes_nan(fails: Fails) -> None:
     message = fails(*PHANTOM, "optimizer=sgd", "optimizer.lr=1e20")
     assert "the train loss became" in message

@@ -9,6 +9,7 @@ from fiducial.data.boxes import Frame
 from fiducial.metrics.boxes import CaseBoxes
 from fiducial.runs.box_pictures import picture
 from fiducial.runs.results import extremes
+from fiducial.runs.segmented import best_first
 
 
 @pytest.mark.parametrize("count", range(8))
@@ -20,6 +21,14 @@ def test_each_case_is_drawn_once(count: int) -> None:
         assert (chosen["best"], chosen["worst"]) == (order[0], order[-1])
     if count > 2:
         assert abs(order.index(chosen["median"]) - (count - 1) / 2) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("score", "order"),
+    [("dice", [2, 0, 3, 1]), ("hd95", [3, 0, 1, 2]), ("volume_error", [3, 0, 1, 2])],
+)
+def test_the_best_case_is_the_best_by_its_score(score: str, order: list[int]) -> None:
+    assert best_first(score, np.array([0.5, -0.6, 0.9, 0.1, np.nan])) == order
 
 
 @pytest.mark.parametrize("dims", [2, 3])

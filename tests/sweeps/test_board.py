@@ -81,6 +81,16 @@ def test_the_time_left_is_that_of_runs_to_come_divided_by_what_runs_at_once(cloc
     assert made.left() == 0
 
 
+def test_the_time_left_of_a_run_that_goes_on_follows_from_its_steps_since_then(clock: Clock) -> None:
+    made = board(1)
+    made.started(spec(0))
+    made.progressed(Progress(0, 50, 100, 5000, 10_000))
+    assert made.left() is None
+    clock.now += 10
+    made.progressed(Progress(0, 50, 100, 5010, 10_000))
+    assert made.left() == pytest.approx(4990)  # a step takes a second
+
+
 def test_a_search_counts_runs_that_nobody_knows_yet() -> None:
     made = Board.of({}, 2, 10)
     made.console = Console(file=io.StringIO())
@@ -113,8 +123,9 @@ def test_a_narrow_terminal_cuts_titles_and_nothing_else(clock: Clock) -> None:
     made = board(1)
     made.started(replace(spec(0), title="model=plain_cnn widths=[16,32,64] optimizer.lr=0.0001 dropout=0.25 seed=2"))
     clock.now += 50
-    made.progressed(Progress(0, 12, 100, 25, 100, objective=0.8123))
+    made.progressed(Progress(0, 0, 100, 0, 100))
     clock.now += 50
+    made.progressed(Progress(0, 12, 100, 25, 100, objective=0.8123))
     console = Console(record=True, width=80, file=io.StringIO())
     console.print(made._table())
     head, row = console.export_text().splitlines()[:2]

@@ -15,6 +15,7 @@ from fiducial.sweeps.board import Board
 from fiducial.sweeps.estimate import Estimate, _to_measure
 from fiducial.sweeps.job import Measured, Spec
 from fiducial.sweeps.plan import Plan
+from fiducial.sweeps.probe import _limited
 from fiducial.sweeps.sweep import launcher_of
 
 
@@ -48,6 +49,11 @@ def test_as_many_are_measured_at_once_as_would_run(tmp_path: Path, num_slots: in
 def test_the_last_kinds_are_not_measured_alone(tmp_path: Path) -> None:
     jobs = Plan.of(["model=lenet,plain_cnn,resnet18", "seed=0,1", f"outputs={tmp_path}"], None).jobs
     assert [len(_to_measure(jobs, num_slots)) for num_slots in (1, 2, 3, 4)] == [3, 4, 3, 4]
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, 40), (1, 1), (100, 40), (0.25, 10), (1.0, 40)])
+def test_limits_of_the_trainer_count(limit: float | None, expected: int) -> None:
+    assert _limited(40, limit) == expected
 
 
 @pytest.mark.parametrize(("launcher", "num_measured"), [("local", 2), ("submitit_local", 1)])

@@ -67,6 +67,19 @@ def test_only_what_is_missing_is_to_be_run(tmp_path: Path) -> None:
     assert len(again) == 2
 
 
+def test_a_run_that_was_killed_before_its_last_word_is_to_go_on(tmp_path: Path) -> None:
+    jobs = plan(tmp_path, "seed=0").jobs
+    out = folder.create(jobs[0].composed, jobs[0].identity)
+    (out / folder.SCORES).write_text("{}")
+    events = [{"event": "run", "id": "0" * 32}, {"event": "status", "status": "KILLED", "time": 0}]
+    journal = out / "tracking" / "journal.jsonl"
+    journal.parent.mkdir()
+    journal.write_text("".join(json.dumps(event) + "\n" for event in events))
+    assert [job.standing for job in plan(tmp_path, "seed=0").jobs] == ["interrupted"]
+    journal.write_text(journal.read_text().replace("KILLED", "FINISHED"))
+    assert [job.standing for job in plan(tmp_path, "seed=0").jobs] == ["done"]
+
+
 def test_what_a_search_has_pruned_is_to_be_run(tmp_path: Path) -> None:
     jobs = plan(tmp_path, "seed=0,1").jobs
     out = folder.create(jobs[1].composed, jobs[1].identity)

@@ -132,6 +132,10 @@ def test_masks_of_probabilities() -> None:
     three = np.array([[0.4, 0.1], [0.3, 0.2], [0.3, 0.7]], np.float32)
     assert mask_of(three).tolist() == [0, 2]
     assert mask_of(np.zeros((2, 1), np.float32)).tolist() == [0]
+    faded = np.array(
+        [[0.2, 0.4], [0.466, 0.26]], np.float32
+    )  # a coarser grid ends before this one: two thirds are left
+    assert mask_of(faded).tolist() == [1, 0]
 
 
 def test_a_volume() -> None:

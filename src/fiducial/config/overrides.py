@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, OverrideType
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, OverrideType
 from hydra.errors import HydraException
 
 from fiducial.config.location import Groups
@@ -126,9 +126,10 @@ def _prepared(override: Override, groups: Groups) -> str:
     _check(override, groups)
     line, key = str(override.input_line), override.key_or_group
     if override.is_sweep_override():
-        raise InputError(
-            f"{line} gives values for several runs: add -m to run them all, or write {key}=[…,…] for one list"
-        )
+        if isinstance(override.value(), IntervalSweep):
+            raise InputError(f"{line} gives an interval: add -m and search=… to search it")
+        or_list = "" if key in ("seed", "data.fold") else f", or write {key}=[…,…] for one list"
+        raise InputError(f"{line} gives values for several runs: add -m to run them all{or_list}")
     head, dot, _ = key.partition(".")
     if key == WRAPPED and override.type is OverrideType.CHANGE:
         return _inner(override, groups)

@@ -81,7 +81,7 @@ def _moved(low: Tensor, high: Tensor, matrix: Tensor, shift: Tensor, size: Tenso
 class Augment:
     """Random changes of training images, each image its own, drawn from a given generator.
 
-    Geometry first (flip, then rotation, zoom and shift in one resampling), then intensities of images in 0..1.
+    Geometry first (flip, then rotation, zoom and shift in one resampling), then intensities, which are meant for 0..1.
 
     Args:
         flip_axes: spatial axes along which images are mirrored; 0 is the first (rows, or slices), -1 the last.
@@ -91,7 +91,7 @@ class Augment:
         probability: of each of flip, rotation, zoom and shift, for each image.
         brightness: greatest addition.
         contrast: greatest relative change around the image's mean.
-        gamma: lowest and highest exponent.
+        gamma: lowest and highest exponent, of values in 0..1; of an image that leaves that, within its own range.
         noise: greatest standard deviation of Gaussian noise.
 
     Raises:
@@ -263,7 +263,10 @@ class Augment:
     def _recolour(self, image: Image, draw: torch.Generator, length: Int[Tensor, " batch"] | None = None) -> Image:
         each = (len(image), *[1] * (image.ndim - 1))
         if self.gamma != (1.0, 1.0):
-            image = image.clamp(min=0) ** _uniform(each, self.gamma[0], self.gamma[1], draw)
+            axes = tuple(range(1, image.ndim))  # of images that leave 0..1, such as standardised ones, their own range
+            low, high = image.amin(axes, keepdim=True).clamp(max=0), image.amax(axes, keepdim=True).clamp(min=1)
+            exponent = _uniform(each, self.gamma[0], self.gamma[1], draw)
+            image = ((image - low) / (high - low)).clamp(min=0) ** exponent * (high - low) + low
         if self.contrast:
             mean = image.mean(dim=tuple(range(1, image.ndim)), keepdim=True)
             if length is not None:  # padding is 0, and does not count

@@ -7,6 +7,7 @@ columns, slices before rows); in tables and JSON x is the last axis, y the one b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,11 +61,12 @@ class Frame:
 
         return np.asarray(corners * np.tile(self.scale, 2) + np.tile(self.offset, 2), np.float32)
 
-    def own(self, corners: Corners) -> Corners:
-        """Return boxes that the network sees in pixels of the file."""
+    def own(self, corners: Corners, size: Sequence[int] | None = None) -> Corners:
+        """Return boxes that the network sees in pixels of the file; with its size, what of them lies within it."""
         import numpy as np
 
-        return np.asarray((corners - np.tile(self.offset, 2)) / np.tile(self.scale, 2), np.float32)
+        found = np.asarray((corners - np.tile(self.offset, 2)) / np.tile(self.scale, 2), np.float32)
+        return found if size is None else found.clip(0, np.tile(np.asarray(size, np.float32), 2))
 
     @property
     def seen_affine(self) -> NDArray[np.float64]:

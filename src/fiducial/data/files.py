@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ from fiducial.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+MOST_TRIED = 20  # files, to know what images are like
 
 
 class FileSource(Source):
@@ -76,9 +80,16 @@ class FileSource(Source):
         channels = several or self._channels
         if self._size is not None and channels is not None:
             return channels, tuple(self._size)
-        first = decode(self.files[0])
+        first = self._first_readable()
         size = tuple(self._size) if self._size is not None else tuple(first.shape[1:])
         return channels or len(first), size
+
+    def _first_readable(self) -> NDArray[Any]:
+        """Return the first image that can be read; the others have their errors where they are read."""
+        for file in self.files[:MOST_TRIED]:
+            with suppress(InputError):
+                return decode(file)
+        return decode(self.files[0])
 
     def read(self, index: int) -> NDArray[Any]:
         """Return the image of one case."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fiducial.reports.summary import LEADING
@@ -64,9 +65,9 @@ def show_modality_scores(table: ModalityScores, console: Console | None = None) 
     scores = table.scores[:SHOWN]
     view = Table()
     for name in table.names:
-        view.add_column(name, justify="center")
+        view.add_column(escape(name), justify="center")
     for score in scores:
-        view.add_column(f"{score.replace('_', ' ')} (95 % interval)", justify="right", no_wrap=True)
+        view.add_column(escape(f"{score.replace('_', ' ')} (95 % interval)"), justify="right", no_wrap=True)
     for present, found in zip(table.present, table.intervals, strict=True):
         marks = ["●" if there else "·" for there in present]
         view.add_row(*marks, *(_text(found[score]) for score in scores))

@@ -48,7 +48,7 @@ def score_table(scores: Mapping[str, Any]) -> Table:
     order = sorted(scores["scores"], key=lambda name: LEADING.index(name) if name in LEADING else len(LEADING))
     for name in order:
         value = scores["scores"][name]
-        table.add_row(name.replace("_", " "), _number(value["value"]), _interval(value["low"], value["high"]))
+        table.add_row(escape(name.replace("_", " ")), _number(value["value"]), _interval(value["low"], value["high"]))
     table.add_row("loss", _number(scores["loss"]), "")
     return table
 

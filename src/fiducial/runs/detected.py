@@ -103,9 +103,9 @@ class Detected(Results):
         corners = np.asarray(case.found, np.float32)
         return CaseDetections(
             case=str(table.case[place]),
-            size=self.source.size_of(row),
+            size=(size := self.source.size_of(row)),
             frame=frame,
-            found=Boxes(frame.own(corners), case.label),
+            found=Boxes(frame.own(corners, size), case.label),
             score=case.score,
             truth=self.source.truth(row),
             subject=str(table.subject[place]),

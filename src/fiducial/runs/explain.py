@@ -132,10 +132,13 @@ def explain_split(
         split: whose cases are mapped.
         layer: see `Explainer`.
     """
-    explainer = Explainer(cfg, checkpoint, component(cfg.hardware).alone(), layer)
     source, rows = data.source, data.rows(split).tolist()
     if isinstance(source, BoxedSource):
         rows = [row for row in rows if len(source.truth(row))]
+    if not rows:
+        print(f"no case of the {split} split has a box: there is nothing to map")
+        return
+    explainer = Explainer(cfg, checkpoint, component(cfg.hardware).alone(), layer)
     views: list[ActivationView] = []
     scores: list[dict[str, float]] = []
     scored: list[int] = []

@@ -57,8 +57,9 @@ def predict_boxes(
     cases, lines = [], []
     for number, (file, (image, frame)) in enumerate(reader.each(files, lambda file: _read(file, reader))):
         case = _found(cfg, network, image, hardware)
-        own = Boxes(frame.own(np.asarray(case.found, np.float32)), case.label)
-        cases.append(CaseDetections(str(file), image_size(file), frame, own, case.score))
+        size = image_size(file)
+        own = Boxes(frame.own(np.asarray(case.found, np.float32), size), case.label)
+        cases.append(CaseDetections(str(file), size, frame, own, case.score))
         called = case.above(threshold)
         drawn = place / f"{number:04d}_{file.name.split('.')[0]}.png"
         save(picture([(file.name, image, called, frame)], classes), drawn)

@@ -15,6 +15,7 @@ from fiducial.data.module import DataModule
 from fiducial.data.sample import Sample
 from fiducial.data.volumes import PREDICTIONS, file_name, mask_file, read_mask
 from fiducial.metrics.segmentation import columns
+from fiducial.objective import SIGNED, lower_is_better
 from fiducial.reports.case_scores import CaseScores, mean_intervals, write_case_scores
 from fiducial.reports.figures.anatomical import three_planes
 from fiducial.reports.figures.class_scores import class_scores
@@ -108,7 +109,7 @@ class Segmented(Results):
     def _chosen(self, data: DataModule) -> list[tuple[str, int]]:
         """Return title and row of the best, the median and the worst case that have a score and a mask."""
         name, values = next(iter(self.table.scores.items()))
-        order = [number for number in np.argsort(-values, kind="stable").tolist() if np.isfinite(values[number])]
+        order = best_first(name, values)
         row_of = {case: row for row, case in enumerate(data.cases.case.tolist())}
         return [
             (_title(rank, str(self.table.case[place]), name, values[place]), row_of[str(self.table.case[place])])
@@ -131,7 +132,14 @@ class Segmented(Results):
     def _planes(self, row: int, data: DataModule) -> tuple[View, ...]:
         sample, truth, predicted = self._masks(row, data)
         assert sample.affine is not None
-        return three_planes(sample.image[0], truth, predicted, sample.affine)
+        return three_planes(sample.image[0], truth, predicted, sample.affine, sample.region)
+
+
+def best_first(name: str, values: NDArray[np.float64]) -> list[int]:
+    """Return the numbers of the cases that have a score, the best one first."""
+    falls = name in SIGNED or lower_is_better(name)
+    order = np.argsort(np.abs(values) if falls else -values, kind="stable").tolist()
+    return [number for number in order if np.isfinite(values[number])]
 
 
 def _observers(task: Segmentation, data: DataModule, rows: list[int]) -> dict[str, CaseScores]:

@@ -27,6 +27,7 @@ class Row:
     state: str = "waiting"
     progress: Progress | None = None
     began: float = 0.0
+    first_step: int = 0  # of this process: a run that goes on was further already
     seconds: float = 0.0
     message: str = ""
     out: str = ""
@@ -36,7 +37,9 @@ class Row:
         progress = self.progress
         if self.state != "running" or progress is None or not progress.step or not progress.steps:
             return None
-        return (now - self.began) * (progress.steps - progress.step) / progress.step
+        if progress.step == self.first_step:
+            return None
+        return (now - self.began) * (progress.steps - progress.step) / (progress.step - self.first_step)
 
 
 @dataclass
@@ -94,14 +97,15 @@ class Board:
         row = self.rows[progress.number]
         if row.progress is None:
             row.began = time.monotonic()  # training begins: what came before tells nothing of its speed
+            row.first_step = progress.step
         row.progress = progress
 
     def ended(self, ending: Ending) -> None:
         """A job is over."""
         row = self.rows.setdefault(ending.number, Row(f"run {ending.number}"))  # it may have ended before it began
         row.state, row.seconds, row.message, row.out = ending.state, ending.seconds, ending.message, ending.out
-        if ending.objective is not None and row.progress is not None:
-            row.progress = replace(row.progress, objective=ending.objective)
+        if ending.objective is not None:  # which a run that was done before has, too
+            row.progress = replace(row.progress or Progress(ending.number), objective=ending.objective)
         self.endings[ending.number] = ending
         for listener in self.listeners:
             listener(ending)

@@ -32,7 +32,7 @@ class Ledger:
         """Return how the runs with this identity stand, and the one that counts: a finished one, else the latest."""
         latest = sorted(self._runs.get(identity, []), key=_age)
         for run in latest:
-            if folder.is_finished(run):
+            if folder.is_finished(run) and (folder.is_settled(run) or is_running(run)):
                 return "done", run
         for run in latest:
             if is_running(run):

@@ -43,7 +43,8 @@ def _measure(spec: Spec) -> Measured:
     data = build_data(cfg)
     reseed(cfg.seed, "weights")
     task = build_task(cfg, data, hardware)
-    steps, validations = len(data.train_dataloader()), len(data.val_dataloader())
+    steps = _limited(len(data.train_dataloader()), cfg.trainer.get("limit_train_batches"))
+    validations = _limited(len(data.val_dataloader()), cfg.trainer.get("limit_val_batches"))
     clock = Clock()
     cfg.epochs = 1
     limited = {
@@ -66,6 +67,13 @@ def _measure(spec: Spec) -> Measured:
         epoch_seconds=steps * step + validations * validation,
         overhead=start_seconds + END_SECONDS,
     )
+
+
+def _limited(batches: int, limit: int | float | None) -> int:
+    """Return how many of an epoch's batches are taken; a limit is a number of them, or a part."""
+    if limit is None:
+        return batches
+    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
 
 class Clock(pl.Callback):

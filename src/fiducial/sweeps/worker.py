@@ -38,7 +38,8 @@ def execute(spec: Spec, report: Report = lambda progress: None) -> Ending:
         with claimed(outputs, identity):
             standing, out = Ledger(outputs).standing(identity)
             if standing == "done" or (standing == "pruned" and spec.pruning is not None):
-                return Ending(spec.number, standing, str(out))
+                assert out is not None
+                return Ending(spec.number, standing, str(out), objective=_objective(out))
             if standing == "running":
                 return Ending(spec.number, "elsewhere", str(out))
             resume = out is not None and folder.has_begun(out)
@@ -76,8 +77,7 @@ def _attempt(spec: Spec, out: Path, resume: bool, report: Report) -> BaseExcepti
 def _ended(spec: Spec, out: Path, error: BaseException | None, seconds: float) -> Ending:
     match error:
         case None:
-            objective = folder.scores(out).get("objective", {}).get("value")
-            return Ending(spec.number, "done", str(out), seconds=seconds, objective=objective)
+            return Ending(spec.number, "done", str(out), seconds=seconds, objective=_objective(out))
         case PrunedError():
             write_whole(out / PRUNED, json.dumps({"epoch": error.epoch, "objective": error.objective}))
             return Ending(spec.number, "pruned", str(out), str(error), seconds)
@@ -86,6 +86,13 @@ def _ended(spec: Spec, out: Path, error: BaseException | None, seconds: float) -
         case _:
             traceback.print_exception(error)
             return Ending(spec.number, "failed", str(out), told(error), seconds)
+
+
+def _objective(out: Path) -> float | None:
+    if not folder.is_finished(out):
+        return None
+    value: float | None = folder.scores(out).get("objective", {}).get("value")
+    return value
 
 
 class Reporter(pl.Callback):

@@ -156,6 +156,8 @@ class Task(pl.LightningModule):
         """Take the schedule's state and, to go on training, the learning curves."""
         self.loaded_epoch = int(checkpoint["epoch"])
         self._scheduler_state = checkpoint["schedule"]
+        if self._scheduler is not None and self._scheduler_state is not None:  # FSDP loads after the fit's start
+            self._scheduler.load_state_dict(self._scheduler_state)
         if not self.history:
             self.history = {n: [(int(e), float(v)) for e, v in p] for n, p in checkpoint["history"].items()}
 
@@ -238,8 +240,10 @@ class Task(pl.LightningModule):
         self._log(scores)
         self._keep({"lr": float(self.trainer.optimizers[0].param_groups[0]["lr"])})
         if self._scheduler is not None and self.schedule and self.schedule.interval == "epoch":
-            told = (self.trainer.callback_metrics[self.objective],) if self.schedule.monitor else ()
-            self._scheduler.step(*told)
+            if not self.schedule.monitor:
+                self._scheduler.step()
+            elif self.objective in self.trainer.callback_metrics:  # else the checkpoints say that there is none
+                self._scheduler.step(self.trainer.callback_metrics[self.objective])
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation scores."""

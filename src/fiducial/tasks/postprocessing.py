@@ -12,6 +12,7 @@ from scipy import ndimage
 Flags = NDArray[np.bool_]
 Mask = NDArray[np.uint8]
 NUM_THRESHOLDS = 100
+NEARLY_ONE = 0.999
 
 
 def mask_of(probabilities: NDArray[np.float32], threshold: float = 0.5) -> Mask:
@@ -22,7 +23,8 @@ def mask_of(probabilities: NDArray[np.float32], threshold: float = 0.5) -> Mask:
         threshold: for two classes.
     """
     if len(probabilities) == 2:
-        return np.asarray(probabilities[1] > threshold, np.uint8)
+        total = probabilities.sum(0)  # less than 1 where a coarser grid ends before this one, 0 beyond
+        return np.asarray(probabilities[1] > threshold * np.where(total < NEARLY_ONE, total, 1), np.uint8)
     return np.asarray(probabilities.argmax(0), np.uint8)
 
 

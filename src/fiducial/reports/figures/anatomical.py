@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nibabel
@@ -54,7 +54,11 @@ def _orientation(affine: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def three_planes(
-    image: NDArray[Any], truth: NDArray[np.uint8], predicted: NDArray[np.uint8], affine: NDArray[np.float64]
+    image: NDArray[Any],
+    truth: NDArray[np.uint8],
+    predicted: NDArray[np.uint8],
+    affine: NDArray[np.float64],
+    region: NDArray[np.bool_] | None = None,
 ) -> tuple[View, ...]:
     """Return the axial, the coronal and the sagittal plane that show the most of truth and prediction.
 
@@ -63,11 +67,14 @@ def three_planes(
         truth: class numbers, likewise.
         predicted: likewise.
         affine: from array indices to mm, RAS+.
+        region: where results count; everywhere if None.
     """
-    volume, true, called = (canonical(array, affine) for array in (image, truth, predicted))
+    counts = np.ones(truth.shape, bool) if region is None else region.astype(bool)
+    volume, true, called, counting = (canonical(array, affine) for array in (image, truth, predicted, counts))
     order = _orientation(affine)[:, 0].astype(int)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)[np.argsort(order)]
-    return tuple(_view(plane, volume, true, called, spacing) for plane in PLANES)
+    views = (_view(plane, volume, true, called, counting, spacing) for plane in PLANES)
+    return tuple(view if region is not None else replace(view, region=None) for view in views)
 
 
 def _view(
@@ -75,14 +82,15 @@ def _view(
     volume: NDArray[Any],
     truth: NDArray[np.uint8],
     predicted: NDArray[np.uint8],
+    region: NDArray[np.bool_],
     spacing: NDArray[np.float64],
 ) -> View:
     others = tuple(axis for axis in range(3) if axis != plane.across)
-    present = np.count_nonzero((truth > 0) | (predicted > 0), axis=others)
+    present = np.count_nonzero(((truth > 0) | (predicted > 0)) & region, axis=others)
     place = int(present.argmax()) if present.any() else volume.shape[plane.across] // 2
-    image, true, called = (_picture(array, plane, place) for array in (volume, truth, predicted))
+    image, true, called, counting = (_picture(array, plane, place) for array in (volume, truth, predicted, region))
     between = (float(spacing[plane.rows]), float(spacing[plane.columns]))
-    return View(f"{plane.name} {place}", image, true, called, spacing=between, edges=plane.edges)
+    return View(f"{plane.name} {place}", image, true, called, counting, spacing=between, edges=plane.edges)
 
 
 def _picture(volume: NDArray[Any], plane: Plane, place: int) -> NDArray[Any]:

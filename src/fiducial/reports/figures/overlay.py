@@ -128,8 +128,13 @@ def _scale_bar(axes: Axes, extent: float, spacing: float) -> None:
 
 def outline(axes: Axes, flags: NDArray[np.bool_], colour: str, style: str) -> None:
     """Draw the border of what is marked."""
-    if flags.any() and not flags.all():
-        axes.contour(flags.astype(float), [0.5], colors=[colour], linestyles=[style], linewidths=1.2)
+    if not flags.any():
+        return
+    limits = axes.get_xlim(), axes.get_ylim()
+    rows, columns = (np.arange(-1, length + 1) for length in flags.shape)  # what touches the border is outlined, too
+    outside = np.pad(flags.astype(float), 1)
+    axes.contour(columns, rows, outside, [0.5], colors=[colour], linestyles=[style], linewidths=1.2)
+    axes.set(xlim=limits[0], ylim=limits[1])
 
 
 def grey(view: View) -> NDArray[np.float32]:

@@ -107,7 +107,7 @@ def _history(axes: Axes, trials: Sequence[Trial], objective: Objective, position
         axes.plot([], [], " ", label=f"far off, not shown: {outside}")
     if pruned := [trial for trial in trials if trial.state == "pruned" and trial.values]:
         shown = [min(max(trial.values[0], low), high) for trial in pruned]  # far off, at the edge
-        label = f"pruned: {len(pruned)} (at the last value seen)"
+        label = f"pruned: {len(pruned)} (at the last value seen, or the edge next to it)"
         axes.plot([t.number for t in pruned], shown, "x", color=GREY, markersize=5, clip_on=False, label=label)
     if failed := [trial.number for trial in trials if trial.state == "failed"]:
         axes.plot(

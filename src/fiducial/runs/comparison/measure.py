@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from fiducial import paired
 from fiducial.errors import InputError, nearest
+from fiducial.objective import SIGNED
 from fiducial.paired import Effect, Estimate, Scale
 from fiducial.runs.comparison.cases import Cases, Table
 from fiducial.statistics import SHARES, predicted_labels
 
-SIGNED = ("volume_error",)  # too little is as bad as too much: the size is compared
 IN_UNIT = (
     *("auroc", "accuracy", "balanced_accuracy", "average_precision"),
     *("recall", "specificity", "precision", "f1", "calibration_error"),

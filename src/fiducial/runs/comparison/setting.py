@@ -10,7 +10,7 @@ from fiducial.config import GROUPS
 from fiducial.config.defaults import known_default
 from fiducial.errors import InputError
 from fiducial.runs.comparison.member import Member
-from fiducial.wording import counted
+from fiducial.wording import brief, counted
 
 SEED, FOLD = "seed", "data.fold"
 WITHOUT_EFFECT = ("launcher", "search", "tracking")
@@ -90,10 +90,14 @@ def shown(setting: Setting, keys: Sequence[str]) -> dict[str, str]:
 
 def labels(settings: Sequence[Setting], keys: Sequence[str]) -> list[str]:
     """Return what tells each setting from the others: `model=resnet18 lr=0.001`; no two are alike."""
+    values = [shown(setting, keys) for setting in settings]
+    rounded = [{key: brief(value) for key, value in one.items()} for one in values]
+    if len({tuple(one.items()) for one in rounded}) == len({tuple(one.items()) for one in values}):
+        values = rounded  # three digits tell them apart
     short = _shortened(keys)
     found = [
-        " ".join(f"{short[key]}={value}" for key, value in shown(setting, keys).items()) or setting.members[0].name
-        for setting in settings
+        " ".join(f"{short[key]}={value}" for key, value in one.items()) or setting.members[0].name
+        for one, setting in zip(values, settings, strict=True)
     ]
     counts = Counter(found)
     return [

@@ -19,6 +19,7 @@ from fiducial.sweeps.job import Ending, Pruning, Spec
 from fiducial.sweeps.search.results import values_of
 from fiducial.sweeps.search.samplers import sampler_name
 from fiducial.sweeps.search.study import MESSAGE, OUT, Question, Trials
+from fiducial.wording import brief
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -236,16 +237,8 @@ class Search:
         return Spec(trial.number, overrides, self._config_dir, str(self.out), self._title(texts), pruning)
 
     def _title(self, texts: dict[str, str]) -> str:
-        return axes.title({key: _short(value) for key, value in texts.items()}, self.keys)
+        return axes.title({key: brief(value) for key, value in texts.items()}, self.keys)
 
     def _relative(self, out: str) -> str:
         path = Path(out).resolve()
         return str(path.relative_to(self.question.outputs) if path.is_relative_to(self.question.outputs) else path)
-
-
-def _short(value: str) -> str:
-    """Return a value as a person reads it: a number with three digits."""
-    try:
-        return value if value.lstrip("-").isdigit() else f"{float(value):.3g}"
-    except ValueError:
-        return value
