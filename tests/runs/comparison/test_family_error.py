@@ -52,3 +52,29 @@ def test_single_seeds_that_differ_are_told_apart_though_their_settings_are_equal
     """What the caution about one seed is for: the verdict is about the networks."""
     generator, num = np.random.default_rng(1), 60
     assert sum(compared(generator, 1, run=0.5) for _ in range(num)) > 0.3 * num
+
+
+OF_SOME = ("recall", "specificity", "precision", "f1", "balanced_accuracy", "average_precision")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("positive", [8, 30])
+def test_scores_of_few_positive_cases_keep_the_size_of_their_tests(positive: int) -> None:
+    """Of 200 cases; two networks that are equally good are told apart in at most 5 % of samples, by any score."""
+    generator, num_cases, num = np.random.default_rng(0), 200, 150
+    labels, subjects = (np.arange(num_cases) < positive).astype(int), np.arange(num_cases)
+    names = np.array([f"{number:04d}" for number in subjects])
+    cases, splits = Cases(names, names, "test", labels, 2), np.full(num_cases, "test")
+
+    def sample(common: np.ndarray) -> dict[str, Sample]:
+        score = stats.norm.cdf(1.2 * (2 * labels - 1) + 0.7 * common + generator.normal(size=num_cases))
+        table = Table(names, names, splits, np.stack([1 - score, score], 1), labels, {})
+        return measure([table], cases, OF_SOME)
+
+    found = dict.fromkeys(OF_SOME, 0)
+    for _ in range(num):
+        common = generator.normal(size=num_cases)
+        ours, theirs = sample(common), sample(common)
+        for name in OF_SOME:
+            found[name] += contrast(name, ours[name], theirs[name], subjects).p < 0.05
+    assert max(found.values()) <= stats.binom.ppf(0.999, num, 0.05), found
