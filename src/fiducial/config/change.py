@@ -38,7 +38,8 @@ def carried_over(
     kept = [line for line in own if line not in dropped]
     if set(PRESETS).intersection(given):  # another preset picks options of its own
         return [*kept, *changes], dropped
-    stay = [f"{group}={option}" for group, option in choices.items() if group not in (*PRESETS, *SWEEP_GROUPS)]
+    over = (*PRESETS, *SWEEP_GROUPS, *given)
+    stay = [f"{group}={option}" for group, option in choices.items() if group not in over]
     lines, left_out = _without_presets(cfg, choices, groups, content, given)
     return [*stay, *kept, *lines, *changes], [*dropped, *left_out]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fiducial.paired.estimate import Estimate, Floats, Integers, corrected, sums
+from fiducial.paired.estimate import Estimate, Floats, Integers, corrected, sums, units_of_mean
 
 
 def auroc(probabilities: Floats, labels: Integers, target: str, subjects: Integers) -> Estimate:
@@ -41,15 +41,10 @@ def auroc(probabilities: Floats, labels: Integers, target: str, subjects: Intege
 
 
 def _units(parts: Sequence[Estimate]) -> float:
-    """Return the units of a mean: one more than its degrees of freedom by Satterthwaite's rule, Biometrics 2 (1946).
-
-    A class of few subjects then costs as much as it adds to the variance.
-    """
-    variances = np.array([part.variance for part in parts])
-    freedom = np.array([part.num_units - 1 for part in parts])
+    variances, units = (np.array(column) for column in zip(*((p.variance, p.num_units) for p in parts), strict=True))
     if not variances.sum() > 0:  # no case varies, or of one class there is a single subject
-        return float(freedom.min() + 1)
-    return float(1 + variances.sum() ** 2 / (variances**2 / freedom).sum())
+        return float(units.min())
+    return units_of_mean(variances, units)
 
 
 def placements(score: Floats, truth: NDArray[np.bool_]) -> tuple[Floats, Floats]:

@@ -57,6 +57,18 @@ def sums(values: Floats, subjects: Integers) -> Floats:
     return np.bincount(subjects, weights=values, minlength=int(subjects.max()) + 1).astype(np.float64)
 
 
+def units_of_mean(variances: Floats, units: Floats) -> float:
+    """Return the units of a mean of scores: one more than its degrees of freedom by Satterthwaite, Biometrics 2 (1946).
+
+    A class of few subjects then costs as much as it adds to the variance.
+
+    Args:
+        variances: of the scores, `(scores,)`, or what these are proportional to.
+        units: of each, above 1.
+    """
+    return float(1 + variances.sum() ** 2 / (variances**2 / (units - 1)).sum())
+
+
 def corrected(influence: Floats, num_units: float) -> Floats:
     """Return influences scaled so that the sum of their squares estimates the variance without bias."""
     if num_units < 2:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from fiducial.paired.estimate import Estimate, Floats, Integers, corrected
+from fiducial.paired.estimate import Estimate, Floats, Integers, corrected, units_of_mean
 from fiducial.statistics import about, resampled_scores, resampled_weights, scores
 
 NUM_RESAMPLES = 2000
@@ -60,14 +60,12 @@ def resampled_mean(values: Floats, subjects: Integers, *, num_resamples: int = N
 
 
 def _units(counts: Sequence[int]) -> float:
-    """Return the units of a mean over classes, as `delong` does, where each adds what its number of subjects lets it.
+    """Return the units of a mean over classes whose variances go with one over their numbers of subjects.
 
     Of a class with a single subject nothing is known; it is left to the others, if there are any.
     """
     several = np.array([count for count in counts if count > 1], np.float64)
-    if not len(several):
-        return 1
-    return float(1 + (1 / several).sum() ** 2 / (1 / (several**2 * (several - 1))).sum())
+    return units_of_mean(1 / several, several) if len(several) else 1
 
 
 def _estimate(value: float, draws: Floats, num_units: float) -> Estimate:

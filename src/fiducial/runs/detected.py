@@ -100,10 +100,10 @@ class Detected(Results):
     def _detections(self, place: int) -> CaseDetections:
         row, case = int(self.rows[place]), self.cases[place]
         frame, table = self.source.frame(row), self.table
-        corners = np.asarray(case.found, np.float32)
+        corners, size = np.asarray(case.found, np.float32), self.source.size_of(row)
         return CaseDetections(
             case=str(table.case[place]),
-            size=(size := self.source.size_of(row)),
+            size=size,
             frame=frame,
             found=Boxes(frame.own(corners, size), case.label),
             score=case.score,

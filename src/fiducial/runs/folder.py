@@ -19,6 +19,7 @@ import errno
 import json
 import math
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -105,6 +106,11 @@ def check_writable(outputs: Path) -> None:
         raise InputError(f"outputs={outputs}: cannot be written ({os.strerror(errno.EACCES)})")
 
 
+def of_sweep(outputs: Path, name: str) -> Path:
+    """Return the folder of a sweep; experiments may be called what folders may not."""
+    return outputs / "sweeps" / re.sub(r"[^\w.-]+", "-", name).strip(".-")
+
+
 def of_job(parent: Path, patience_seconds: float = 300) -> Path:
     """Wait for the folder that process 0 of a launcher's job makes, and return it."""
     out = parent / _job()
@@ -160,8 +166,6 @@ def changed(out: Path, overrides: Sequence[str], config_dir: str | None = None) 
 def hardware(out: Path, overrides: Sequence[str], config_dir: str | None = None) -> DictConfig:
     """Return a run's hardware with some of its settings changed; nothing else of the run need be there."""
     lines = [line for line in _carried(out, overrides, Groups.find(config_dir)) if _group(line) == "hardware"]
-    if any(line.startswith("hardware=") for line in overrides):
-        lines = [line for line in lines if not line.startswith("hardware=") or line in overrides]
     found = compose(lines, config_dir).cfg.hardware
     assert isinstance(found, DictConfig)
     return found

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 REPETITIONS = ("seed", "data.fold")
-
-
-def folder_of(outputs: Path, name: str) -> Path:
-    """Return the folder of a sweep; experiments may be called what folders may not."""
-    return outputs / "sweeps" / re.sub(r"[^\w.-]+", "-", name).strip(".-")
 
 
 def values(overrides: Sequence[str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from fiducial.config.overrides import jobs as combinations
 from fiducial.config.scalars import targets
 from fiducial.errors import InputError
 from fiducial.redaction import redact, redact_text
+from fiducial.runs import folder
 from fiducial.sweeps import axes
 from fiducial.sweeps.job import Ending, Spec
 from fiducial.sweeps.ledger import Ledger, Standing
@@ -107,7 +108,7 @@ class Plan:
             jobs.append(Job(number, one, identity, given, *names, *ledger.standing(identity)))
         study = _study([one for _, one in distinct])
         digest = hashlib.sha256("\n".join(sorted(unique)).encode()).hexdigest()
-        out = axes.folder_of(outputs, f"{study}-{digest[:8]}")
+        out = folder.of_sweep(outputs, f"{study}-{digest[:8]}")
         return cls(tuple(jobs), tuple(keys), study, outputs, out, config_dir, len(composed) - len(distinct))
 
     @property

@@ -47,10 +47,10 @@ class Windows:
     def __call__(self, network: Callable[[Tensor], Tensor], image: Image) -> Probabilities:
         """Return class probabilities of each pixel."""
         views = (self._mirrored(network, image, axes) for axes in self._views())
-        total, count = next(views), 2 ** len(self.flips)
+        total = next(views)
         for view in views:  # one at a time: of a volume each takes the memory of all class probabilities
             total += view
-        return total / count if count > 1 else total
+        return total.div_(2 ** len(self.flips))
 
     def _views(self) -> Iterator[tuple[int, ...]]:
         for count in range(len(self.flips) + 1):

@@ -47,9 +47,6 @@ class Delivery:
         uri: the store.
         request_seconds: how long a request may take.
         restore: bring the run back if it was deleted in MLflow (it is being continued), instead of stopping.
-
-    Attributes:
-        left: which files are tried again later, and why; empty where there are none.
     """
 
     def __init__(self, out: Path, uri: str, *, request_seconds: int = 20, restore: bool = False) -> None:
@@ -63,7 +60,13 @@ class Delivery:
         self._known_run: str | None = None
         self._failed_artifacts: Counter[str] = Counter()
         self._again, self._pause = 0.0, _ARTIFACT_PAUSE  # when postponed files are next tried, and how long until then
-        self.left = ""
+        self._trouble = ""
+
+    @property
+    def left(self) -> str:
+        """Which files are tried again later, and why; empty where there are none, or none was tried."""
+        number = len(self.receipt.postponed)
+        return f"{counted(number, 'file')} could not be stored: {self._trouble}" if number and self._trouble else ""
 
     @property
     def receipt(self) -> Receipt:
@@ -235,6 +238,34 @@ class Delivery:
     def _send_artifact(self, client: MlflowClient, receipt: Receipt, event: Event) -> None:
         """Send a file; one that a store in good health does not take must not hold up what comes after."""
         assert receipt.run_id is not None
+        if receipt.postponed:  # a store in trouble is not asked anew for each file
+            receipt.postponed.append(event)
+            return
+        try:
+            self._store(client, receipt, event)
+        except Exception as error:
+            client.get_run(receipt.run_id)
+            self._failed_artifacts[event["path"]] += 1
+            if self._failed_artifacts[event["path"]] < _ARTIFACT_TRIES:
+                raise
+            receipt.postponed.append(event)
+            self._put_off(error)
+            logger.warning("the tracking store does not take files for now: %s", self._trouble)
+
+    def _send_postponed(self, client: MlflowClient, receipt: Receipt, stop: Callable[[], bool]) -> None:
+        """Try again to send files that the store did not take; what it does not take now, it may later."""
+        while receipt.postponed and not stop():
+            try:
+                self._store(client, receipt, receipt.postponed[0])
+            except Exception as error:
+                self._put_off(error)
+                return
+            receipt.postponed.pop(0)
+            self._save(receipt)
+
+    def _store(self, client: MlflowClient, receipt: Receipt, event: Event) -> None:
+        """Store a file; set one aside that is not there, or that the store would refuse again."""
+        assert receipt.run_id is not None
         path = self.out / event["path"]
         if not path.is_file():
             self._set_aside(receipt, event, f"{path} does not exist any more")
@@ -242,45 +273,15 @@ class Delivery:
         try:
             client.log_artifact(receipt.run_id, str(path), event["folder"] or None)
         except Exception as error:
-            client.get_run(receipt.run_id)
-            self._failed_artifacts[str(path)] += 1
-            if self._failed_artifacts[str(path)] < _ARTIFACT_TRIES:
+            if not _is_lasting(error):
                 raise
-            if _is_lasting(error):
-                self._set_aside(receipt, event, str(error))
-            else:
-                self._postpone(receipt, event, str(error))
+            client.get_run(receipt.run_id)  # else it is the run that is gone
+            self._set_aside(receipt, event, str(error))
 
-    def _postpone(self, receipt: Receipt, event: Event, reason: str) -> None:
-        """Leave a file for later: the store keeps what it is told, but not files, or not now."""
-        receipt.postponed.append(event)
-        self._put_off(receipt, reason)
-        level = logging.WARNING if len(receipt.postponed) == 1 else logging.DEBUG
-        logger.log(level, "the tracking store does not take files for now: %s", redact_text(reason))
-
-    def _put_off(self, receipt: Receipt, reason: str) -> None:
+    def _put_off(self, error: Exception) -> None:
+        self._trouble = redact_text(str(error))
         self._again = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_ARTIFACT_PAUSE)
-        self.left = f"{counted(len(receipt.postponed), 'file')} could not be stored: {redact_text(reason)}"
-
-    def _send_postponed(self, client: MlflowClient, receipt: Receipt, stop: Callable[[], bool]) -> None:
-        """Try again to send files that the store did not take; what it does not take now, it may later."""
-        assert receipt.run_id is not None
-        while receipt.postponed and not stop():
-            event = receipt.postponed[0]
-            path = self.out / event["path"]
-            try:
-                if path.is_file():
-                    client.log_artifact(receipt.run_id, str(path), event["folder"] or None)
-                else:
-                    self._set_aside(receipt, event, f"{path} does not exist any more")
-            except Exception as error:
-                if not _is_lasting(error):
-                    self._put_off(receipt, str(error))
-                    return
-                self._set_aside(receipt, event, str(error))
-            receipt.postponed.pop(0)
-            self._save(receipt)
 
     def _delete_doubles(self, client: MlflowClient, receipt: Receipt) -> None:
         """Delete the runs that came of requests which timed out, yet were carried out later."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import nibabel
@@ -73,8 +73,7 @@ def three_planes(
     volume, true, called, counting = (canonical(array, affine) for array in (image, truth, predicted, counts))
     order = _orientation(affine)[:, 0].astype(int)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)[np.argsort(order)]
-    views = (_view(plane, volume, true, called, counting, spacing) for plane in PLANES)
-    return tuple(view if region is not None else replace(view, region=None) for view in views)
+    return tuple(_view(plane, volume, true, called, counting, spacing) for plane in PLANES)
 
 
 def _view(

@@ -251,11 +251,10 @@ def _answers(name: str, table: Table, target: str) -> Floats:
 def _of_all_cases(names: Sequence[str], table: Table, target: str, subjects: Integers) -> dict[str, Estimate]:
     assert table.probabilities is not None
     assert table.label is not None
-    exact = {
+    found = {
         name: paired.auroc(table.probabilities, table.label, target, subjects) for name in names if name == "auroc"
     }
-    found = exact
     for kind, known in ((target, IN_UNIT), ("ordinal", ORDINAL)):
-        if others := [name for name in names if name in known and name not in exact]:
-            found = found | paired.resampled(others, table.probabilities, table.label, kind, subjects)
+        if others := [name for name in names if name in known and name not in found]:
+            found |= paired.resampled(others, table.probabilities, table.label, kind, subjects)
     return found

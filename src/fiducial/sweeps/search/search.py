@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fiducial.config.scalars import targets
 from fiducial.redaction import redact_override, redact_text
+from fiducial.runs import folder
 from fiducial.sweeps import axes
 from fiducial.sweeps.job import Ending, Pruning, Spec
 from fiducial.sweeps.search.results import values_of
@@ -67,7 +68,7 @@ class Search:
 
     def __init__(self, question: Question, overrides: tuple[str, ...], config_dir: str | None, start: Composed) -> None:
         self.question, self.study = question, str(start.cfg.study)
-        self.outputs, self.out = question.outputs, axes.folder_of(question.outputs, question.name)
+        self.outputs, self.out = question.outputs, folder.of_sweep(question.outputs, question.name)
         config = OmegaConf.merge(start.cfg, start.sweep)
         assert isinstance(config, DictConfig)
         self.config = config
