@@ -12,11 +12,12 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy
 
+from fiducial import ranks
 from fiducial.checkpoints import AtomicCheckpointIO
 from fiducial.config import compose
 from fiducial.config.construction import component
 from fiducial.errors import InputError
-from fiducial.hardware import Hardware, build_trainer, launched
+from fiducial.hardware import Hardware, build_trainer
 from fiducial.runs.build import build_data, build_task
 from fiducial.tasks.segmentation import Segmentation
 
@@ -127,15 +128,41 @@ def test_more_gpus_than_there_are() -> None:
 
 @pytest.mark.parametrize(
     ("variables", "expected"),
-    [({}, False), ({"LOCAL_RANK": "0"}, True), ({"SLURM_NTASKS": "4"}, True), ({"SLURM_NTASKS": "1"}, False)],
+    [
+        ({}, False),
+        ({"LOCAL_RANK": "0"}, True),
+        ({"SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "4"}, True),  # srun
+        ({"SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "1"}, False),
+        ({"SLURM_NTASKS": "4"}, False),  # a batch script that runs the command by itself
+    ],
 )
 def test_launchers_are_recognised(variables: dict[str, str], expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOCAL_RANK", "SLURM_NTASKS"):
+    for name in ("LOCAL_RANK", "SLURM_NTASKS", "SLURM_STEP_NUM_TASKS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert launched() == expected
+    assert ranks.launched() == expected
     assert Hardware(accelerator="cpu", devices=2).starts_processes != expected
+
+
+@pytest.mark.parametrize("tasks", ["1", "4"])
+def test_a_batch_script_of_slurm_may_run_the_command_by_itself(
+    tasks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = {"SLURM_NTASKS": tasks, "SLURM_JOB_NAME": "train", "SLURM_NODEID": "0", "SLURM_LOCALID": "0"}
+    for name, value in {**variables, "SLURM_PROCID": "0", "SLURM_JOB_ID": "17", "SLURM_NNODES": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_STEP_NUM_TASKS", raising=False)
+    trainer = build_trainer(
+        option("cpu"),
+        out=tmp_path,
+        epochs=1,
+        logger=None,
+        callbacks=[],
+        checkpoint_io=AtomicCheckpointIO(),
+        arguments={},
+    )
+    assert (trainer.world_size, trainer.global_rank) == (1, 0)
 
 
 PREPARE = """

@@ -25,7 +25,7 @@ LAYERS = (
     ("paired",),
     ("data", "models", "losses", "metrics", "tracking", "statistics", "hardware", "checkpoints"),
     ("config", "types", "randomness", "objective"),
-    ("errors", "garbage", "redaction", "wording"),
+    ("errors", "garbage", "ranks", "redaction", "wording"),
 )
 HEAVY = {
     "torch",

@@ -13,12 +13,14 @@ from typing import Any, Literal, get_args
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import ClusterEnvironment, LightningEnvironment
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, Strategy
 from torch import nn
 
+from fiducial import ranks
 from fiducial.errors import InputError, nearest
 
 Accelerator = Literal["auto", "cpu", "gpu", "mps"]
@@ -26,11 +28,6 @@ Together = Literal["auto", "ddp", "fsdp"]
 Bits = Literal["32-true", "16-mixed", "bf16-mixed", "16", "32", "bf16", 16, 32]  # weights have 32 bits
 Precision = Literal["fastest", "transformer-engine", "transformer-engine-float16"] | Bits
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of glibc's mallopt(3)
-
-
-def launched() -> bool:
-    """Tell whether torchrun, or SLURM's srun, started this process as one of several."""
-    return "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", "1")) > 1
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ class Hardware:
             raise InputError("hardware=fsdp needs CUDA GPUs; on a CPU hardware=cpu_ddp fits")
         if self.strategy == "fsdp" and self.clip_norm is not None:
             raise InputError("hardware.clip_norm: hardware=fsdp cannot clip gradients by their norm; leave it out")
-        if self.num_nodes > 1 and not launched():
+        if self.num_nodes > 1 and not ranks.launched():
             raise InputError(
                 f"hardware.num_nodes={self.num_nodes} needs a launcher that starts the processes on each machine; "
                 "run this command with torchrun (-m fiducial train …) or srun"
@@ -133,7 +130,7 @@ class Hardware:
     @property
     def starts_processes(self) -> bool:
         """Whether this command must start the other processes itself; torchrun and SLURM do so otherwise."""
-        return self.processes > 1 and not launched()
+        return self.processes > 1 and not ranks.launched()
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -214,7 +211,7 @@ def build_trainer(
         "logger": logger or False,
         "profiler": Unprofiled(),
         "callbacks": list(callbacks),
-        "plugins": [checkpoint_io],
+        "plugins": [checkpoint_io, *_cluster()],
         "default_root_dir": out,
         "use_distributed_sampler": False,
         "num_sanity_val_steps": 0,
@@ -226,6 +223,12 @@ def build_trainer(
     # Signals are `track`'s business; among several processes Lightning's handler waits for others that wait for it.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
+
+
+def _cluster() -> list[ClusterEnvironment]:
+    """Say that no cluster's launcher is at work where a batch script of SLURM runs the command by itself."""
+    alone = "SLURM_NTASKS" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ and not ranks.by_srun()
+    return [LightningEnvironment()] if alone else []
 
 
 def _strategy(hardware: Hardware) -> str | Strategy:

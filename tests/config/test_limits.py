@@ -22,6 +22,7 @@ from fiducial.errors import InputError
         ("data.num_folds=1", "data.num_folds must be at least 2; got 1"),
         ("data.fold=7", "data.fold: expected 0 to 4, for data.num_folds=5; got 7"),
         ("data.fold=-1", "data.fold: expected 0 to 4, for data.num_folds=5; got -1"),
+        ("data.test_folds=true", "data.test_folds=true needs data.fold"),
         ("model.kernel_size=0", "model.kernel_size must be at least 1; got 0"),
         ("model.widths=[8,0]", "model.widths must be at least 1; got [8, 0]"),
         ("loss.weight=balnced", "loss.weight: expected balanced, or a number for each class; got 'balnced'; did you"),
@@ -30,12 +31,17 @@ from fiducial.errors import InputError
         ("model.pooling=maxx", "model.pooling: PlainCNN (model=plain_cnn) expects max, average, strided or none, got"),
         ("data.allow=[foo]", "data.allow: DataModule (data=phantom) expects a list of shared_subjects, exact_dup"),
         ("hardware.strategy=dpp", "expects auto, ddp or fsdp, got 'dpp'; did you mean ddp?"),
+        ("augment=light augment.rotate=400", "augment.rotate must be between 0 and 180; got 400"),
+        ("augment=strong augment.noise=-0.1", "augment.noise must be at least 0; got -0.1"),
+        ("scheduler=one_cycle +scheduler.total_steps=5", "scheduler.total_steps is filled in by the run itself"),
+        ("scheduler=plateau +scheduler.mode=max", "scheduler.mode is filled in by the run itself"),
+        ("data=phantom_segmentation task.scores=[]", "task.scores: expected one or more, got none"),
         ("hardware.precision=17-mixed", "got '17-mixed'; did you mean 16-mixed?"),
     ],
 )
 def test_no_run_can_use_it(line: str, message: str) -> None:
     with pytest.raises(InputError) as refused:
-        compose([line])
+        compose(line.split())
     assert message in str(refused.value)
 
 

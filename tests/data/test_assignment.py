@@ -93,3 +93,15 @@ def test_sites_need_a_column_and_no_other_say() -> None:
         assigned(SOURCE, leave_out="a")
     with pytest.raises(InputError, match="give one of them"):
         assigned(SOURCE, leave_out="a", splits="splits.csv")
+
+
+def test_folds_that_are_tested_are_named_and_the_only_word_on_it() -> None:
+    whole = assigned(SOURCE, fold=1, num_folds=3, test_folds=True)
+    assert {name: int((whole.split == name).sum()) for name in ("train", "val", "test")} == dict.fromkeys(
+        ("train", "val", "test"), 8
+    )
+    with pytest.raises(InputError, match=r"data.fold=0,1,2,3,4 with -m"):
+        assigned(SOURCE, test_folds=True)
+    for given in ({"splits": "a.csv"}, {"leave_out": "oslo"}):
+        with pytest.raises(InputError, match=f"data.test_folds and data.{next(iter(given))} both say what is tested"):
+            assigned(SOURCE, fold=0, test_folds=True, **given)

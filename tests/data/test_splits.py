@@ -106,6 +106,21 @@ def test_a_fold_validates_once_and_the_test_split_stays() -> None:
     assert validated.sum(axis=1).tolist() == [6] * 5
 
 
+def test_every_case_is_tested_once_with_its_subject_where_folds_are_tested() -> None:
+    subject = np.array([f"s{number // 2}" for number in range(40)])
+    source = np.array(["train", "test"] * 20)
+    cases = Cases(case=np.arange(40).astype(str), subject=subject, split=source, label=np.arange(40) // 2 % 2)
+    folded = [with_fold(cases, fold, 5, test=True) for fold in range(5)]
+    tested, validated = (np.stack([one.split == name for one in folded]) for name in ("test", "val"))
+    assert (tested.sum(axis=0) == 1).all()
+    np.testing.assert_array_equal(validated, np.roll(tested, -1, axis=0))
+    for one in folded:
+        assert len({(name, split) for name, split in zip(one.subject, one.split, strict=True)}) == 20
+        assert np.bincount(one.label[one.split == "test"]).tolist() == [4, 4]
+    with pytest.raises(InputError, match=r"data.num_folds=3 or more, got 2"):
+        with_fold(cases, 0, 2, test=True)
+
+
 @pytest.mark.parametrize(("fold", "num_folds"), [(-1, 5), (5, 5), (0, 1), (0, 31)])
 def test_a_fold_that_there_is_not(fold: int, num_folds: int) -> None:
     names = np.array([f"s{number}" for number in range(30)])

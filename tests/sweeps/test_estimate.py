@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
+from fiducial.data.dataset import Batch
 from fiducial.sweeps import estimate
 from fiducial.sweeps.board import Board
 from fiducial.sweeps.estimate import Estimate, _to_measure
-from fiducial.sweeps.job import Measured, Spec
+from fiducial.sweeps.job import Ending, Measured, Spec
 from fiducial.sweeps.plan import Plan
-from fiducial.sweeps.probe import _limited
+from fiducial.sweeps.probe import _limited, measure, measure_for_elsewhere
 from fiducial.sweeps.sweep import launcher_of
 
 
@@ -94,3 +97,49 @@ def test_what_another_process_runs_has_a_column(tmp_path: Path) -> None:
     head, row = (line.split() for line in console.export_text().splitlines() if "done" in line or "0.123" in line)
     assert head[1:5] == ["done", "running", "to", "do"]
     assert row[1:5] == ["1", "1", "1", "0.123"]
+
+
+TINY = (
+    "data.source.num_subjects=40", "data.source.size=[8,8]", "data.source.images_per_subject=1", "data.batch_size=7",
+    "model.widths=[4]", "model.dense=[4]", "objective=val/loss", "tracking=none",
+)  # fmt: skip
+
+
+def probed(tmp_path: Path, *overrides: str, work: Callable[..., Ending] = measure) -> Ending:
+    return work(Spec(0, (*TINY, *overrides, f"outputs={tmp_path}"), None, str(tmp_path), "one"), lambda _: None)
+
+
+def test_one_of_several_processes_is_measured_with_its_share_of_each_batch(tmp_path: Path) -> None:
+    sizes: dict[str, list[int]] = {}
+    for hardware in ("cpu", "cpu_ddp"):
+        with recorded_batches() as sizes[hardware]:
+            found = probed(tmp_path, f"hardware={hardware}")
+        assert isinstance(found, Measured), found.message
+        assert found.steps == 4  # 24 training cases, seven a step
+    assert max(sizes["cpu"]) == 7
+    assert max(sizes["cpu_ddp"]) == 4
+
+
+@contextmanager
+def recorded_batches() -> Iterator[list[int]]:
+    """Keep how many cases each training step had."""
+    from fiducial.tasks.classification import Classification
+
+    sizes: list[int] = []
+    step = Classification.training_step
+
+    def recording(self: Classification, batch: Batch, number: int) -> object:
+        sizes.append(len(batch["label"]))
+        return step(self, batch, number)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classification, "training_step", recording)
+        yield sizes
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_only_a_plan_for_other_machines_is_measured_without_the_device_that_it_asks_for(tmp_path: Path) -> None:
+    here = probed(tmp_path, "hardware=gpu")
+    assert here.state == "failed"
+    assert "hardware.accelerator=gpu was asked for" in here.message
+    assert probed(tmp_path, "hardware=gpu", work=measure_for_elsewhere).state == "done"

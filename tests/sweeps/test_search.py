@@ -31,6 +31,7 @@ from fiducial.sweeps.search.search import Search
 from fiducial.sweeps.search.storage import Owner, storage_url
 from fiducial.sweeps.search.study import MESSAGE, Question
 from fiducial.sweeps.search.sweeper import OptunaSweeper, find
+from fiducial.sweeps.summary import summarise
 
 SPACE = ("optimizer.lr=tag(log, interval(1e-5,1e-1))", "model.dropout=interval(0,0.8)")
 Make = Callable[..., Search]
@@ -107,7 +108,7 @@ def end(search: Search, spec: Spec, state: State = "done", value: float | None =
     out = search.question.outputs / "runs" / "x" / str(spec.number)
     (out / "tracking").mkdir(parents=True, exist_ok=True)
     objective = {"name": "val/loss", "value": loss(spec) if value is None else value}
-    (out / "scores.json").write_text(json.dumps({"epoch": 1, "objective": objective}))
+    (out / "scores.json").write_text(json.dumps({"epoch": 1, "objective": objective, "scores": {}, "subjects": 9}))
     event = {"event": "params", "values": {"parameters": str(parameters)}}
     (out / "tracking" / "journal.jsonl").write_text(json.dumps(event) + "\n")
     search.ended(Ending(spec.number, state, str(out), "it broke" if state == "failed" else ""))
@@ -234,12 +235,12 @@ def test_equal_trials_share_one_run(make: Make) -> None:
 
 def test_best_is_the_least_loss(make: Make) -> None:
     search = make(total=8)
-    assert search.best() == []
     found = {spec.number: loss(spec) for spec in complete(search)}
-    (best,) = search.best()
-    assert best.number == min(found, key=found.__getitem__)
-    assert best.values == {"val/loss": min(found.values())}
-    assert best.out == search.question.outputs / "runs" / "x" / str(best.number)
+    best = summarise(search.finished(), search.objectives).best
+    assert best is not None
+    assert best.objective == ("val/loss", min(found.values()))
+    number = min(found, key=found.__getitem__)
+    assert best.out == search.question.outputs / "runs" / "x" / str(number)
 
 
 def test_pareto_front_is_what_brute_force_finds(make: Make) -> None:
@@ -254,8 +255,9 @@ def test_pareto_front_is_what_brute_force_finds(make: Make) -> None:
         for number, one in points.items()
         if not any(other != one and other[0] <= one[0] and other[1] <= one[1] for other in points.values())
     }
-    assert {best.number for best in search.best()} == front
-    assert {best.number: tuple(best.values.values()) for best in search.best()} == {n: points[n] for n in front}
+    assert {trial.number for trial in search.trials.study.best_trials} == front
+    summary = summarise(search.finished(), search.objectives)
+    assert {int(summary.settings[setting][0].out.name) for setting in summary.front} == front
     assert 1 < len(front) < 20
 
 

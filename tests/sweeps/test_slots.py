@@ -4,7 +4,7 @@ import pytest
 
 from fiducial.errors import InputError
 from fiducial.sweeps import slots as module
-from fiducial.sweeps.slots import slots, visible_gpus
+from fiducial.sweeps.slots import most_demanding, slots, visible_gpus
 
 
 @pytest.fixture
@@ -41,6 +41,22 @@ def test_a_gpu_belongs_to_one_job(machine) -> None:
     assert "CUDA_VISIBLE_DEVICES" not in slots({"accelerator": "cpu"}, None, None)[0]
     with pytest.raises(InputError, match="4 fit at once"):
         slots({"accelerator": "gpu"}, None, 5)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "several", "most"),
+    [
+        ("", ({"accelerator": "cpu"}, {"accelerator": "cpu", "devices": 2}), 1),
+        ("", ({"accelerator": "cpu", "threads": 4}, {"accelerator": "cpu", "threads": 2}), 0),
+        ("", ({"accelerator": "cpu", "devices": 2}, {"accelerator": "auto", "devices": "auto"}), 0),
+        ("0,1", ({"accelerator": "cpu", "devices": 8}, {"accelerator": "gpu"}), 1),  # all are shown one GPU
+        ("0,1", ({"accelerator": "gpu", "devices": 2}, {"accelerator": "auto", "devices": "auto"}), 1),
+    ],
+)
+def test_slots_have_room_for_the_most_demanding_run(machine, gpus: str, several: tuple, most: int) -> None:
+    machine(8, gpus)
+    assert most_demanding(several) is several[most]
+    assert most_demanding(several[::-1]) is several[most]
 
 
 def test_no_gpu_is_seen_where_all_are_hidden(machine) -> None:

@@ -46,9 +46,14 @@ def test_settings_are_ranked_by_the_validation_split_and_never_by_the_test_split
     assert summary.shown() == ["auroc", "mae"]
 
 
-def test_a_search_ranks_by_what_it_searches_for(tmp_path: Path) -> None:
+Costly = list[tuple[str, str, Path]]
+
+
+@pytest.fixture
+def costly(tmp_path: Path) -> Costly:
+    """Runs with several objectives: c is behind b in all of them."""
     runs = []
-    for name, auroc, loss, parameters in (("a", 0.9, 0.5, 12345), ("b", 0.8, 0.4, 1)):
+    for name, auroc, loss, parameters in (("a", 0.9, 0.5, 12345), ("b", 0.8, 0.4, 1), ("c", 0.7, 0.6, 1)):
         out = finished(tmp_path, name, auroc, 0.7)
         scores = json.loads((out / "scores.json").read_text())
         (out / "scores.json").write_text(json.dumps(scores | {"epoch": 1}))
@@ -59,15 +64,35 @@ def test_a_search_ranks_by_what_it_searches_for(tmp_path: Path) -> None:
         ]
         (out / "tracking" / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
         runs.append((name, name, out))
-    by = {name: summarise(runs, name) for name in ("val/auroc", "val/loss", "parameters")}
+    return runs
+
+
+def test_a_search_ranks_by_what_it_searches_for(costly: Costly) -> None:
+    by = {name: summarise(costly, [name]) for name in ("val/auroc", "val/loss", "parameters")}
     assert {name: list(one.settings) for name, one in by.items()} == {
-        "val/auroc": ["a", "b"], "val/loss": ["b", "a"], "parameters": ["b", "a"],
+        "val/auroc": ["a", "b", "c"], "val/loss": ["b", "a", "c"], "parameters": ["b", "c", "a"],
     }  # fmt: skip
     assert by["val/loss"].best is not None
     assert by["val/loss"].best.objective == ("val/loss", 0.4)
     console = Console(file=io.StringIO(), width=80)
     console.print(by["parameters"].table())
     assert " 12345 " in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_several_objectives_are_all_shown_and_what_is_beaten_in_none_is_marked(costly: Costly) -> None:
+    summary = summarise(costly, ["val/auroc", "parameters"])
+    assert summary.front == ["a", "b"]
+    assert summarise(costly, ["val/auroc"]).front == []
+    console = Console(file=io.StringIO(), width=100)
+    console.print(summary.table())
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    shown = {line.split()[0]: line.split() for line in lines if line.split()[1:2] in (["*"], ["1"])}
+    assert [shown[name][:5] for name in "ab"] == [["a", "*", "1", "0.900", "12345"], ["b", "*", "1", "0.800", "1.000"]]
+    assert shown["c"][:4] == ["c", "1", "0.700", "1.000"]
+    assert "* no other setting beats it in all objectives" in " ".join(" ".join(lines).split())
+    rows = {(row["setting"], row["score"]): row["mean"] for row in csv.DictReader(io.StringIO(summary.csv()))}
+    assert [rows["a", name] for name in ("val/auroc", "parameters")] == ["0.9", "12345"]
+    assert list(points(summary, "parameters")) == ["a", "b", "c"]
 
 
 def test_mean_deviation_and_interval_over_repetitions(summary) -> None:

@@ -8,12 +8,12 @@ class of your own is found in the current folder.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fiducial import ranks
 from fiducial.config import GROUPS, Groups
 from fiducial.errors import InputError
 from fiducial.garbage import spared
@@ -156,7 +156,7 @@ def _train(composed: Composed) -> int:
     outputs, identity = Path(composed.cfg.outputs), composed.identity()
     if composed.cfg.resume == "auto" and (out := folder.latest(outputs, identity)):
         return _resume(out)
-    if _rank() > 0:
+    if ranks.rank() > 0:
         return _join(folder.of_job(outputs / "runs" / composed.cfg.name))
     train = _import_training(composed.cfg)
     out = folder.create(composed, identity)
@@ -170,7 +170,7 @@ def _resume(out: Path) -> int:
     if folder.is_settled(out):
         print(f"{out} is finished; nothing to do. `fiducial evaluate {out}` shows its scores")
         return 0
-    if _rank() > 0:
+    if ranks.rank() > 0:
         return _join(out)
     cfg = folder.config(out)
     _check_tables(cfg, out)
@@ -207,11 +207,6 @@ def _join(out: Path) -> int:
 
     join(out)
     return 0
-
-
-def _rank() -> int:
-    """Return the number of this process where a launcher (SLURM, torchrun) started several."""
-    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
 
 
 def _folder_to_resume(overrides: Sequence[str]) -> Path | None:

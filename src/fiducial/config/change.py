@@ -13,7 +13,7 @@ from typing import Any
 from fiducial.config.location import Groups
 from fiducial.config.schema import GROUPS, PRESETS, SWEEP_GROUPS
 
-OF_CASES = ("data.splits", "data.leave_out", "data.fold", "data.num_folds", "data.allow")
+OF_CASES = tuple(f"data.{name}" for name in ("splits", "leave_out", "fold", "num_folds", "test_folds", "allow"))
 
 
 def carried_over(

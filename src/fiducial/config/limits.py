@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fiducial.config.defaults import defaults
 from fiducial.config.scalars import settings
@@ -39,7 +39,11 @@ RANGES: dict[str, dict[str, Range]] = {
     "optimizer": {**dict.fromkeys(("lr", "weight_decay", "momentum", "eps"), NOT_NEGATIVE), "betas": PART},
     "scheduler": {"T_max": COUNT},
     "task": {"overlap": (0, 0.99), "windows_at_once": COUNT},
-    "augment": {"probability": PART},
+    "augment": {
+        **dict.fromkeys(("shift", "brightness", "contrast", "noise"), NOT_NEGATIVE),
+        "probability": PART,
+        "rotate": (0, 180),
+    },
     "hardware": {**dict.fromkeys(("threads", "devices", "num_nodes", "accumulate"), COUNT), "clip_norm": (1e-9, None)},
 }
 CLASS_WEIGHTS, BALANCED = ("loss.weight", "loss.pos_weight"), "balanced"
@@ -61,10 +65,19 @@ def check_values(cfg: DictConfig) -> None:
     fold = found.get("data.fold")
     if isinstance(fold, int) and isinstance(count, int) and not 0 <= fold < count:
         raise InputError(f"data.fold: expected 0 to {count - 1}, for data.num_folds={count}; got {fold}")
+    if found.get("data.test_folds") is True and fold is None:
+        raise InputError(
+            "data.test_folds=true needs data.fold, the one that is tested; for all: -m data.fold=0,1,2,3,4"
+        )
     if found.get("optimizer.nesterov") is True and not found.get("optimizer.momentum"):
         raise InputError("optimizer.nesterov=true is for a momentum above 0; plain descent: optimizer.nesterov=false")
     if found.get("trainer.limit_val_batches") == 0:
         raise InputError("trainer.limit_val_batches=0 leaves nothing to select a checkpoint by; 1 is the least")
+    for name in OmegaConf.select(cfg, "scheduler.contract.fills") or ():
+        if f"scheduler.{name}" in found:
+            raise InputError(f"scheduler.{name} is filled in by the run itself when training begins; leave it out")
+    if found.get("task.scores") == []:
+        raise InputError("task.scores: expected one or more, got none; leave it out for those that suit the task")
     for key in CLASS_WEIGHTS:
         _check_class_weights(key, found.get(key))
     _check_address(found.get("tracking.uri"))

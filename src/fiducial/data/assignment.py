@@ -18,6 +18,7 @@ def assigned(
     leave_out: str | None = None,
     fold: int | None = None,
     num_folds: int = 5,
+    test_folds: bool = False,
 ) -> Cases:
     """Return a source's cases with their splits.
 
@@ -25,21 +26,29 @@ def assigned(
         source: of the cases.
         splits: a file that gives the splits, see `from_file`; the source's own if empty.
         leave_out: site whose cases are tested, all others being divided into folds.
-        fold: that validates, of the cases that are not tested; with `leave_out` 0 if empty.
-        num_folds: into which these are divided, by subject.
+        fold: number of the fold of the cases that are not tested which validates; with `leave_out` 0 if empty.
+        num_folds: folds into which these are divided, by subject.
+        test_folds: divide all cases, whatever split they are in: `fold` is tested, and the next one validates.
 
     Raises:
         InputError: the options exclude each other, or the file, site or fold cannot be used.
     """
     if splits is not None and leave_out is not None:
         raise InputError("data.splits and data.leave_out both say what is tested: give one of them")
+    if test_folds and (fold is None or splits is not None or leave_out is not None):
+        other = "data.splits" if splits is not None else "data.leave_out"
+        raise InputError(
+            "data.test_folds=true tests one fold after the other: give data.fold=0,1,2,3,4 with -m"
+            if fold is None
+            else f"data.test_folds and {other} both say what is tested: give one of them"
+        )
     cases = cases_of(source)
     if splits is not None:
         cases = from_file(cases, Path(splits))
     if leave_out is not None:
         cases = _without(source, str(leave_out))
         fold = 0 if fold is None else fold
-    return cases if fold is None else with_fold(cases, fold, num_folds)
+    return cases if fold is None else with_fold(cases, fold, num_folds, test=test_folds)
 
 
 def _without(source: Source, site: str) -> Cases:

@@ -61,8 +61,10 @@ class DataModule(pl.LightningDataModule):
         patches: how cases with masks are cut; whole ones are validated and tested.
         prepare: brings cases with masks to one orientation, spacing and range of intensities.
         cache_limit_gib: room on disk for prepared cases.
-        fold: that validates, of the cases that are not tested; the source's own validation split if empty.
-        num_folds: into which these are divided, by subject.
+        fold: number of the fold of the cases that are not tested which validates; the source's own validation split if
+            empty.
+        num_folds: folds into which these are divided, by subject.
+        test_folds: divide all cases, whatever split they are in: `fold` is tested, and the next one validates.
         splits: a file (CSV) of case or subject, and split, that decides instead of the source.
         leave_out: site that is tested; all others train and validate.
         allow: leaks that do not stop a run: shared_subjects, exact_duplicates, near_duplicates, conflicting_labels; and
@@ -91,6 +93,7 @@ class DataModule(pl.LightningDataModule):
         cache_limit_gib: float = 50.0,
         fold: int | None = None,
         num_folds: int = 5,
+        test_folds: bool = False,
         splits: str | None = None,
         leave_out: str | None = None,
         allow: Sequence[Leak] = (),
@@ -106,7 +109,8 @@ class DataModule(pl.LightningDataModule):
                 f"data.sampling must be {', '.join(SAMPLINGS)}; got {sampling}{nearest(sampling, SAMPLINGS)}"
             )
         self.source, self.augment, self.seed = source, augment, seed
-        self.fold, self.num_folds, self.splits, self.leave_out = fold, num_folds, splits, leave_out
+        self.fold, self.num_folds, self.test_folds = fold, num_folds, test_folds
+        self.splits, self.leave_out = splits, leave_out
         self.gate = Gate(allow, full=check == "full")
         self.spec = source.spec
         self.batch_size, self.sampling, self.num_workers = batch_size, sampling, num_workers
@@ -153,7 +157,12 @@ class DataModule(pl.LightningDataModule):
     def cases(self) -> Cases:
         """The table of cases, in the splits that they are used in."""
         return assigned(
-            self.source, splits=self.splits, leave_out=self.leave_out, fold=self.fold, num_folds=self.num_folds
+            self.source,
+            splits=self.splits,
+            leave_out=self.leave_out,
+            fold=self.fold,
+            num_folds=self.num_folds,
+            test_folds=self.test_folds,
         )
 
     def setup(self, stage: str | None = None) -> None:

@@ -115,20 +115,33 @@ def fold_of_subjects(
     return fold[member]
 
 
-def with_fold(cases: Cases, fold: int, num_folds: int) -> Cases:
-    """Return cases of which one fold of what is not tested validates, and the others train.
+def with_fold(cases: Cases, fold: int, num_folds: int, *, test: bool = False) -> Cases:
+    """Return cases of which one fold validates, and the others train.
 
     The folds do not follow the run's seed: runs of different seeds on one fold have the same cases.
 
+    Args:
+        cases: with the splits of their source.
+        fold: number of the fold.
+        num_folds: into which the cases that are not tested are divided.
+        test: divide all cases instead, and test those of the fold; those of the next one validate.
+
     Raises:
-        InputError: there is no such fold.
+        InputError: there is no such fold, or none is left to train on.
     """
     import numpy as np
 
     if not 0 <= fold < num_folds:
         raise InputError(f"data.fold: expected 0 to {num_folds - 1}, for data.num_folds={num_folds}; got {fold}")
-    rows = np.flatnonzero(cases.split != "test")
+    if test and num_folds < len(SPLITS):
+        raise InputError(
+            f"data.test_folds=true tests one fold and validates with the next: expected data.num_folds={len(SPLITS)} "
+            f"or more, got {num_folds}"
+        )
+    rows = np.arange(len(cases)) if test else np.flatnonzero(cases.split != "test")
     chosen = fold_of_subjects(cases.subject[rows], cases.label[rows], num_folds=num_folds)
-    split = cases.split.copy()
-    split[rows] = np.where(chosen == fold, "val", "train")
+    split = np.full(len(cases), "test", dtype=cases.split.dtype)
+    split[rows] = np.where(chosen == (fold + test) % num_folds, "val", "train")
+    if test:
+        split[chosen == fold] = "test"
     return replace(cases, split=split)

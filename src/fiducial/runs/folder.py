@@ -30,6 +30,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from fiducial import ranks
 from fiducial.config import Composed, Groups, compose, settings
 from fiducial.config.change import carried_over
 from fiducial.config.signature import signature
@@ -79,7 +80,7 @@ def create(composed: Composed, identity: str, *, title: str = "", sweep: Path | 
     """
     cfg = composed.cfg
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
-    out: Path = Path(cfg.outputs) / "runs" / cfg.name / (_job() or f"{now}-{secrets.token_hex(3)}")
+    out: Path = Path(cfg.outputs) / "runs" / cfg.name / (ranks.job() or f"{now}-{secrets.token_hex(3)}")
     if out.exists():
         raise InputError(f"{out} is there already: go on with it by resume={out}, or give torchrun another --rdzv-id")
     check_writable(Path(cfg.outputs))
@@ -113,22 +114,13 @@ def of_sweep(outputs: Path, name: str) -> Path:
 
 def of_job(parent: Path, patience_seconds: float = 300) -> Path:
     """Wait for the folder that process 0 of a launcher's job makes, and return it."""
-    out = parent / _job()
+    out = parent / ranks.job()
     end = time.monotonic() + patience_seconds
     while not (out / RECORD).is_file():
         if time.monotonic() > end:
             raise InputError(f"process 0 of this job did not make {out} within {patience_seconds:.0f} s")
         time.sleep(0.2)
     return out
-
-
-def _job() -> str:
-    """Return the folder name that all processes of one launcher's job share; empty where each run has its own."""
-    if run := os.environ.get("TORCHELASTIC_RUN_ID"):
-        return f"job-{run}"
-    if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        return f"job-{os.environ['SLURM_JOB_ID']}-{os.environ.get('SLURM_STEP_ID', '0')}"
-    return ""
 
 
 def has_begun(out: Path) -> bool:

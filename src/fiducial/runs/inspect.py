@@ -45,7 +45,8 @@ def inspect(cfg: DictConfig, title: str, *, near: bool = True, pictures: bool = 
     """
     source: Source = component(cfg.data.source)
     source.look_only()
-    options = {name: cfg.data[name] for name in ("splits", "leave_out", "fold", "num_folds") if name in cfg.data}
+    named = ("splits", "leave_out", "fold", "num_folds", "test_folds")
+    options = {name: cfg.data[name] for name in named if name in cfg.data}
     cases, spec = assigned(source, **options), source.spec
     seen = survey(source, near=near)
     assert seen.twins is not None

@@ -56,7 +56,8 @@ class Estimate:
         board = Board.of({job.number: f"measure {job.title}" for job in jobs}, len(slots))
         board.with_reasons = False  # they are told at the end
         with tempfile.TemporaryDirectory() as logs:
-            pool = Pool(slots, Path(logs), Limits(), work="fiducial.sweeps.probe.measure")
+            work = "measure_for_elsewhere" if elsewhere else "measure"
+            pool = Pool(slots, Path(logs), Limits(), work=f"fiducial.sweeps.probe.{work}")
             with board.shown():
                 pool.run((specs[job.number] for job in jobs), board)
         measured: dict[str, Measured] = {}

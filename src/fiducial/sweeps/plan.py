@@ -20,6 +20,7 @@ from fiducial.runs import folder
 from fiducial.sweeps import axes
 from fiducial.sweeps.job import Ending, Spec
 from fiducial.sweeps.ledger import Ledger, Standing
+from fiducial.sweeps.slots import most_demanding
 
 # What makes no difference to how long a step takes: jobs that differ in nothing else are measured once.
 WITHOUT_COST = ("seed", "epochs", "data.fold", "optimizer.lr", "optimizer.weight_decay", "scheduler", "select")
@@ -117,15 +118,18 @@ class Plan:
         return [job for job in self.jobs if job.standing not in ("done", "running")]
 
     @property
-    def objective(self) -> None:
-        """Each run is ranked by what it selected its checkpoint by."""
+    def objectives(self) -> tuple[str, ...]:
+        """Return nothing: each run is judged by what it selected its checkpoint by."""
+        return ()
 
     @property
     def config(self) -> DictConfig:
-        """A job's configuration, together with how the sweep is run."""
+        """A job's configuration, with the hardware that takes most, together with how the sweep is run."""
         first = self.jobs[0].composed
+        hardware = most_demanding([job.composed.cfg.hardware for job in self.to_run or self.jobs])
         config = OmegaConf.merge(first.cfg, first.sweep)
         assert isinstance(config, DictConfig)
+        config.hardware = hardware
         return config
 
     @property

@@ -18,12 +18,12 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Protocol
 
+from fiducial import ranks
 from fiducial.sweeps.job import Ending, Progress, Spec
 from fiducial.tracking.liveness import end_with_parent
 
 WANTED = "FIDUCIAL_WANTED"  # tells the process that jobs are forked from what to import, and which cases to read
 KNOWN = ("fiducial.", "monai.", "optuna.", "torch.")  # packages whose import does nothing else
-RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "TORCHELASTIC_RUN_ID", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
 TICK_SECONDS = 0.5
 LAST_WORDS = 3  # lines of a dead process's output that are shown
 
@@ -139,7 +139,7 @@ class Pool:
         slot = self._free.pop()
         ours, theirs = multiprocessing.Pipe(duplex=False)
         log = self._logs / f"{spec.number}.log"
-        alone = {name: value for name, value in os.environ.items() if name not in RANKS}  # process 0 of its own run
+        alone = {name: value for name, value in os.environ.items() if name not in ranks.VARIABLES}
         environment = {**alone, **self._slots[slot]}
         context = multiprocessing.get_context("forkserver")
         given = (self._work, spec, environment, log, theirs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import tempfile
 import time
@@ -26,25 +27,40 @@ END_SECONDS = 2.0  # for scores, intervals and pictures at the end of a run
 
 
 def measure(spec: Spec, report: Callable[[Progress], None]) -> Ending:
-    """Train a few steps of a job; return how long steps and epochs take, or why it cannot be trained."""
+    """Train a few steps of a job; return how long steps and epochs take, or why it cannot be trained here."""
+    return _told(spec, here=True)
+
+
+def measure_for_elsewhere(spec: Spec, report: Callable[[Progress], None]) -> Ending:
+    """Do the same of a job that is to run on another machine, which may have a device that this one lacks."""
+    return _told(spec, here=False)
+
+
+def _told(spec: Spec, *, here: bool) -> Ending:
     try:
-        return _measure(spec)
+        return _measure(spec, here=here)
     except Exception as error:
         traceback.print_exception(error)
         return Ending(spec.number, "failed", message=told(error))
 
 
-def _measure(spec: Spec) -> Measured:
+def _measure(spec: Spec, *, here: bool) -> Measured:
+    """Measure one process of the run, with its share of each batch."""
     begin = time.monotonic()
     quiet()
     cfg = compose(spec.overrides, spec.config_dir).cfg
-    hardware: Hardware = component(cfg.hardware).alone()
-    hardware.prepare()
+    asked: Hardware = component(cfg.hardware)
+    if here:
+        asked.check()
+    asked.prepare()
+    hardware, processes = asked.alone(), asked.processes * asked.num_nodes
     data = build_data(cfg)
     reseed(cfg.seed, "weights")
     task = build_task(cfg, data, hardware)
     steps = _limited(len(data.train_dataloader()), cfg.trainer.get("limit_train_batches"))
     validations = _limited(len(data.val_dataloader()), cfg.trainer.get("limit_val_batches"))
+    if data.batch_size != "full":
+        data.batch_size = math.ceil(data.batch_size / processes)
     clock = Clock()
     cfg.epochs = 1
     limited = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fiducial.errors import InputError
@@ -30,6 +31,25 @@ def slots(hardware: Mapping[str, Any], num_jobs: int | None, at_once: int | None
         raise InputError(f"launcher.at_once: expected 1 or more runs at once, got {at_once}")
     gpus = visible_gpus() if hardware.get("accelerator", "auto") in ("auto", "gpu") else []
     return _of_gpus(gpus, hardware, num_jobs, at_once) if gpus else _of_cores(hardware, num_jobs, at_once)
+
+
+def most_demanding(several: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the hardware that takes most of this machine: slots that it fits into have room for each of the others.
+
+    Args:
+        several: groups of that name of the runs of a sweep; at least one.
+    """
+    if all(one == several[0] for one in several):
+        return several[0]
+    gpus = bool(visible_gpus())
+
+    def needs(hardware: Mapping[str, Any]) -> tuple[bool, float, int]:
+        devices = hardware.get("devices", 1)
+        on_gpus = gpus and hardware.get("accelerator", "auto") in ("auto", "gpu")
+        everything = math.inf if on_gpus else 1.0
+        return on_gpus, everything if devices == "auto" else float(devices), int(hardware.get("threads") or 1)
+
+    return max(several, key=needs)
 
 
 def visible_gpus() -> list[str]:

@@ -31,7 +31,7 @@ class Result:
         title: what tells it from the other runs.
         setting: what it has in common with its repetitions.
         out: its folder.
-        objective: what ranks it, a score of the validation split or what it costs, by its name.
+        objectives: name and value of what ranks it, scores of the validation split or what it costs: the first does.
         scores: of the test split, with their intervals over subjects.
         subjects: of whom there are cases in the test split.
     """
@@ -39,20 +39,26 @@ class Result:
     title: str
     setting: str
     out: Path
-    objective: tuple[str, float]
+    objectives: tuple[tuple[str, float], ...]
     scores: dict[str, Interval]
     subjects: int
 
     @classmethod
-    def read(cls, title: str, setting: str, out: Path, objective: str | None = None) -> Result:
-        """Read a finished run's scores; `objective` is what ranks it, by default what it selected its checkpoint by."""
+    def read(cls, title: str, setting: str, out: Path, objectives: Sequence[str] = ()) -> Result:
+        """Read a finished run's scores; `objectives` rank it, by default what it selected its checkpoint by."""
         content = folder.scores(out)
         own = content.get("objective") or {}
         scores = {name: Interval(**fields) for name, fields in content["scores"].items()}
-        value = own.get("name", ""), own.get("value", math.nan)
-        if objective not in (None, value[0]):
-            value = objective, values_of(out, [objective])[0]
-        return cls(title, setting, out, value, scores, content["subjects"])
+        values = [own.get("value", math.nan)]
+        if objectives and tuple(objectives) != (own.get("name"),):
+            values = values_of(out, objectives)
+        named = tuple(zip(objectives or [own.get("name", "")], values, strict=True))
+        return cls(title, setting, out, named, scores, content["subjects"])
+
+    @property
+    def objective(self) -> tuple[str, float]:
+        """Name and value of what ranks it."""
+        return self.objectives[0]
 
 
 @dataclass(frozen=True)
@@ -66,9 +72,14 @@ class Summary:
     results: tuple[Result, ...]
 
     @property
+    def objectives(self) -> list[str]:
+        """Names of what the settings are judged by."""
+        return [name for name, _ in self.results[0].objectives] if self.results else []
+
+    @property
     def objective(self) -> str:
-        """Name of the validation metric that ranks settings."""
-        return self.results[0].objective[0] if self.results else ""
+        """Name of what ranks the settings, the first of several."""
+        return next(iter(self.objectives), "")
 
     @property
     def settings(self) -> dict[str, list[Result]]:
@@ -84,6 +95,18 @@ class Summary:
         """The best run by the objective."""
         sign = 1 if direction(self.objective) == "minimize" else -1
         return min(self.results, key=lambda result: _rank(sign * result.objective[1]), default=None)
+
+    @property
+    def front(self) -> list[str]:
+        """The settings that no other one beats in everything, by mean objectives; [] of a single objective."""
+        if len(self.objectives) < 2:
+            return []
+        signs = [1 if direction(name) == "minimize" else -1 for name in self.objectives]
+        means = {
+            setting: tuple(_rank(sign * _mean(results, which)) for which, sign in enumerate(signs))
+            for setting, results in self.settings.items()
+        }
+        return [setting for setting, own in means.items() if not any(_beats(other, own) for other in means.values())]
 
     def columns(self) -> list[str]:
         """Return the names of all test scores."""
@@ -111,12 +134,16 @@ class Summary:
         """Return the summary for a terminal."""
         table = Table(box=SIMPLE_HEAD, caption=self.caption(), caption_justify="left")
         table.add_column("setting", overflow="fold")
-        for name in ("runs", self.objective, *(f"test {name}" for name in self.shown())):
+        for name in ("runs", *self.objectives, *(f"test {name}" for name in self.shown())):
             table.add_column(heading(name), justify="right", no_wrap=True)
+        front = self.front
         for setting, results in self.settings.items():
-            objective = _with_deviation(_mean(results), _deviation([result.objective[1] for result in results]))
+            objectives = (
+                _with_deviation(_mean(results, which), _deviation(_values(results, which)))
+                for which in range(len(self.objectives))
+            )
             scores = (self._cell(results, name) for name in self.shown())
-            table.add_row(setting, str(len(results)), objective, *scores)
+            table.add_row(f"{setting} *" if setting in front else setting, str(len(results)), *objectives, *scores)
         return table
 
     def caption(self) -> str:
@@ -128,6 +155,8 @@ class Summary:
         if single:
             parts.append("of a single run: [95 % interval over subjects]")
         parts.append(f"best {self.objective} first. `fiducial compare` tells whether a difference is real.")
+        if self.front:
+            parts.append("* no other setting beats it in all objectives")
         few = f"\n{caution(min(single))}" if single and min(single) < FEW_SUBJECTS else ""
         return "; ".join(parts) + few
 
@@ -137,9 +166,8 @@ class Summary:
         writer = csv.writer(text)
         writer.writerow(["setting", "runs", "score", "mean", "deviation", "low", "high"])
         for setting, results in self.settings.items():
-            objectives = [result.objective[1] for result in results]
-            spread = _interval(self.objective, objectives)
-            rows = [(self.objective, spread, _deviation(objectives))]
+            judged = [(name, _values(results, which)) for which, name in enumerate(self.objectives)]
+            rows = [(name, _interval(name, values), _deviation(values)) for name, values in judged]
             rows += [(f"test/{n}", self.of(results, n), self.deviation(results, n)) for n in self.columns()]
             for name, interval, deviation in rows:
                 numbers = (interval.value, deviation, interval.low, interval.high)
@@ -152,22 +180,22 @@ class Summary:
         return _with_deviation(interval.value, self.deviation(results, score)) + bounds
 
 
-def summarise(runs: Iterable[tuple[str, str, Path]], objective: str | None = None) -> Summary:
+def summarise(runs: Iterable[tuple[str, str, Path]], objectives: Sequence[str] = ()) -> Summary:
     """Return the summary of finished runs, given as title, setting and folder.
 
     Args:
         runs: of the sweep.
-        objective: what ranks them; by default what each selected its checkpoint by.
+        objectives: what judges them, of which the first ranks them; by default what each selected its checkpoint by.
     """
-    return Summary(tuple(Result.read(*run, objective) for run in runs if folder.is_finished(run[2])))
+    return Summary(tuple(Result.read(*run, objectives) for run in runs if folder.is_finished(run[2])))
 
 
 def points(summary: Summary, score: str) -> Mapping[str, tuple[list[float], Interval]]:
-    """Return each setting's single values and its interval, of a test score or of the objective."""
+    """Return each setting's single values and its interval, of a test score or of an objective."""
     drawn = {}
     for setting, results in summary.settings.items():
-        if score == summary.objective:
-            values = [result.objective[1] for result in results]
+        if score in summary.objectives:
+            values = _values(results, summary.objectives.index(score))
             drawn[setting] = values, _interval(score, values)
         else:
             values = [result.scores[score].value for result in results if score in result.scores]
@@ -182,8 +210,18 @@ def _interval(score: str, values: Sequence[float]) -> Interval:
     return mean_interval(values, limits=(low, high))
 
 
-def _mean(results: Sequence[Result]) -> float:
-    return math.fsum(result.objective[1] for result in results) / len(results)
+def _values(results: Sequence[Result], which: int = 0) -> list[float]:
+    """Return the values of an objective, by default of the one that ranks."""
+    return [result.objectives[which][1] for result in results]
+
+
+def _mean(results: Sequence[Result], which: int = 0) -> float:
+    return math.fsum(_values(results, which)) / len(results)
+
+
+def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Tell whether values to be minimised are at no point worse, and at one better."""
+    return one != other and all(mine <= its for mine, its in zip(one, other, strict=True))
 
 
 def _deviation(values: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -68,8 +68,8 @@ class Jobs(Protocol):
         """Experiment in the tracking UI."""
 
     @property
-    def objective(self) -> str | None:
-        """What ranks the runs, if it is another than what each selects its checkpoint by."""
+    def objectives(self) -> Sequence[str]:
+        """What judges the runs, if it is another than what each selects its checkpoint by; the first ranks them."""
 
     @property
     def config(self) -> DictConfig:
@@ -145,7 +145,7 @@ def sweep(jobs: Jobs) -> None:
         try:
             _stream(jobs, launcher, board)
         finally:
-            _tell(summarise(jobs.finished(), jobs.objective), jobs, board)
+            _tell(summarise(jobs.finished(), jobs.objectives), jobs, board)
         _refuse_incomplete(board, jobs.elsewhere())
         return
     with _parent(jobs) as (run, tracker):
@@ -154,7 +154,7 @@ def sweep(jobs: Jobs) -> None:
             with _delivered(tracker, run, launcher):
                 _stream(jobs, launcher, board)
         finally:
-            summary = summarise(jobs.finished(), jobs.objective)
+            summary = summarise(jobs.finished(), jobs.objectives)
             _keep(run, jobs, summary)
             _tell(summary, jobs, board)
         _refuse_incomplete(board, jobs.elsewhere())
@@ -164,7 +164,7 @@ def _conclude(jobs: Jobs) -> None:
     """Show what came out of a sweep of which nothing is left to run; keep it, if nobody has."""
     elsewhere = jobs.elsewhere()
     print("every other run is done" if elsewhere else "every run is done; nothing to run")
-    summary = summarise(jobs.finished(), jobs.objective)
+    summary = summarise(jobs.finished(), jobs.objectives)
     kept = (jobs.out / SUMMARY).is_file() and History.of(jobs.out / FOLDER / "journal.jsonl").status == "FINISHED"
     if not elsewhere and not kept and not is_running(jobs.out):
         with _parent(jobs) as (run, _):
@@ -234,6 +234,8 @@ def _keep(run: Run, jobs: Jobs, summary: Summary) -> None:
     run.log_file(jobs.out / SUMMARY)
     name, value = summary.best.objective
     run.set_tags({"fiducial.best": summary.best.title, "fiducial.best_run": summary.best.out.name})
+    if front := summary.front:
+        run.set_tags({"fiducial.front": "; ".join(front)})
     run.log_metrics({f"best/{name}": value, "runs/done": float(len(summary.results))}, len(summary.results))
     _draw(run, jobs, summary)
 
@@ -244,7 +246,7 @@ def _draw(run: Run, jobs: Jobs, summary: Summary) -> None:
 
     (jobs.out / FIGURES).mkdir(exist_ok=True)
     own = {f"test {score}": points(summary, score) for score in summary.shown()[:1]}
-    panels = {summary.objective: points(summary, summary.objective), **own}
+    panels = {**{name: points(summary, name) for name in summary.objectives}, **own}
     for title, figure in {"settings": draw_settings(panels), **jobs.pictures()}.items():
         save(figure, jobs.out / FIGURES / f"{title}.png")
         run.log_file(jobs.out / FIGURES / f"{title}.png", FIGURES)

@@ -6,7 +6,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,23 +30,6 @@ if TYPE_CHECKING:
 
 UNINFORMED = ("random", "qmc", "grid")  # samplers that do not learn from trials
 MANY_AT_ONCE = 8  # half of so many at once is nothing to speak of, however few trials there are
-
-
-@dataclass(frozen=True)
-class Best:
-    """A trial than which none is better.
-
-    Attributes:
-        number: of the trial.
-        values: of its objectives, by name.
-        settings: what was tried, as overrides have it, by key.
-        out: the run's folder.
-    """
-
-    number: int
-    values: dict[str, float]
-    settings: dict[str, str]
-    out: Path
 
 
 class Search:
@@ -98,9 +80,9 @@ class Search:
         return f"{sampler_name(self.question.sampler)}: {', '.join(names[key] for key in self.keys)}"
 
     @property
-    def objective(self) -> str:
-        """What ranks the runs: what is searched for, the first of several."""
-        return self.question.objectives[0]
+    def objectives(self) -> tuple[str, ...]:
+        """What judges the runs: what is searched for."""
+        return self.question.objectives
 
     def __len__(self) -> int:
         """Return how many trials are still to be run, those that failed among them."""
@@ -192,24 +174,6 @@ class Search:
             if alike[title] > 1:  # three digits do not tell them apart
                 title = axes.title(texts, self.keys)
             yield title, title, self.question.outputs / out
-
-    def best(self) -> list[Best]:
-        """Return the best trial; of several objectives, all that no other one beats in everything."""
-        from optuna.trial import TrialState
-
-        if not any(trial.state == TrialState.COMPLETE for trial in self.trials):
-            return []
-        several = len(self.question.objectives) > 1
-        found = self.trials.study.best_trials if several else [self.trials.study.best_trial]
-        return [
-            Best(
-                trial.number,
-                dict(zip(self.question.objectives, trial.values, strict=True)),
-                self.trials.texts(trial),
-                self.question.outputs / trial.user_attrs[OUT],
-            )
-            for trial in found
-        ]
 
     def pictures(self) -> dict[str, Figure]:
         """Return pictures by name; none before two trials are complete."""
