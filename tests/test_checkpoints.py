@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,3 +98,17 @@ def test_best_is_a_copy_where_files_cannot_be_linked(tmp_path: Path, monkeypatch
     checkpoints._link(path, best)
     assert best.stat().st_ino != path.stat().st_ino
     assert best.read_bytes() == path.read_bytes()
+
+
+def test_an_epoch_that_calls_nothing_positive_is_no_better_and_no_end(tmp_path: Path) -> None:
+    watch = checkpoints.Checkpoints(tmp_path, "val/precision")
+    trainer: Any = SimpleNamespace(callback_metrics={"val/precision": torch.tensor(float("nan"))}, current_epoch=0)
+    assert not watch._better(watch._value(trainer))
+    with pytest.raises(InputError, match="undefined in every epoch: no case was called positive"):
+        watch.on_fit_end(trainer, Any)
+    trainer.callback_metrics["val/precision"] = torch.tensor(0.5)
+    assert watch._better(watch._value(trainer))
+    other = checkpoints.Checkpoints(tmp_path, "val/auroc")
+    trainer.callback_metrics["val/auroc"] = torch.tensor(float("nan"))
+    with pytest.raises(InputError, match="a score over cases of one class has no value"):
+        other._value(trainer)

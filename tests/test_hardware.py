@@ -197,8 +197,7 @@ def test_prepare_sets_threads_and_memory() -> None:
 def test_fastest_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     hardware = option("cpu_fast")
     for flags, expected in (("fpu avx512f", "32-true"), ("fpu amx_bf16", "bf16-mixed"), ("asimd bf16", "bf16-mixed")):
-        monkeypatch.setattr(torch.backends.cpu, "get_capabilities", dict, raising=False)
-        monkeypatch.setattr(Path, "read_text", lambda self, flags=flags: f"flags : {flags}")
+        monkeypatch.setattr(Path, "read_text", lambda self, encoding, flags=flags: f"flags : {flags}")
         assert hardware.lightning_precision() == expected
     assert hardware.memory_format is torch.channels_last
 

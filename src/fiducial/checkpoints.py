@@ -24,6 +24,7 @@ from fiducial.errors import InputError, nearest
 from fiducial.objective import lower_is_better
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+SOMETIMES = ("val/precision",)  # objectives undefined in epochs that call no case positive; such an epoch is no better
 
 
 def damage(path: Path) -> str:
@@ -96,8 +97,8 @@ class Checkpoints(Checkpoint):
         beforehand: called before a checkpoint is written: what was logged up to it must not be lost.
 
     Raises:
-        InputError: at the end of the first epoch, if there is no such metric or it is undefined; at the end of
-            training, if the goal was missed.
+        InputError: at the end of the first epoch, if there is no such metric or the labels leave it undefined; at the
+            end of training, if it never had a value or the goal was missed.
     """
 
     def __init__(
@@ -153,7 +154,12 @@ class Checkpoints(Checkpoint):
         self._stop_if_over(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Refuse a run that missed its goal."""
+        """Refuse a run that missed its goal, or whose objective never had a value."""
+        if self.best_value is None:
+            raise InputError(
+                f"objective={self.objective} was undefined in every epoch: no case was called positive. Train longer, "
+                "or use objective=val/loss"
+            )
         if self.goal is not None and not self._at_goal():
             raise InputError(
                 f"{self.objective} was to reach {self.goal}, and its best is {self.best_value:.4g} after "
@@ -179,7 +185,7 @@ class Checkpoints(Checkpoint):
                 f"(available: {', '.join(available)})"
             )
         value = metrics[self.objective]
-        if value != value:
+        if value != value and self.objective not in SOMETIMES:
             raise InputError(
                 f"objective={self.objective} is undefined in epoch {trainer.current_epoch + 1}: a score over cases of "
                 "one class has no value. Use objective=val/loss, or a validation split that holds every class"
@@ -187,6 +193,8 @@ class Checkpoints(Checkpoint):
         return value
 
     def _better(self, value: float) -> bool:
+        if value != value:
+            return False
         if self.best_value is None:
             return True
         return value < self.best_value if lower_is_better(self.objective) else value > self.best_value

@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments import ClusterEnvironment, LightningEnvironment
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.profilers import PassThroughProfiler
@@ -154,7 +155,8 @@ class Hardware:
     def prepare(self) -> None:
         """Set this process's threads and memory, before the first tensor is made."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        cores = int(os.environ.get("OMP_NUM_THREADS") or cores)  # what a launcher leaves to each of its jobs
+        given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # of nested levels the first
+        cores = int(given) if given.isdigit() and int(given) else cores  # what a launcher leaves to each of its jobs
         torch.set_num_threads(self.threads or max(1, cores // self.processes))
         if self.keep_memory and platform.libc_ver()[0] == "glibc":
             libc = ctypes.CDLL(None)
@@ -167,12 +169,8 @@ class Hardware:
 
 def _cpu_has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 itself; emulated it is many times slower than 32 bit."""
-    capability = torch.backends.cpu.get_capabilities() if hasattr(torch.backends.cpu, "get_capabilities") else {}
-    names = ("avx512_bf16", "amx_bf16", "amx", "bf16")
-    if any(capability.get(name) for name in names):
-        return True
     info = Path("/proc/cpuinfo")
-    flags = info.read_text().split() if info.is_file() else []
+    flags = info.read_text(encoding="utf-8").split() if info.is_file() else []
     return "avx512_bf16" in flags or "amx_bf16" in flags or ("bf16" in flags and "asimd" in flags)
 
 

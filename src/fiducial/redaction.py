@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -148,7 +149,7 @@ def redact_command(argv: Sequence[str]) -> str:
     >>> redact_command(["/usr/bin/fiducial", "train", "--token", "abc", "tracking.uri=http://me:pw@host"])
     'fiducial train --token *** tracking.uri=http://***@host'
     """
-    home = str(Path.home())
+    home = os.path.expanduser("~")  # `~` where nobody knows
     words, hide_next = [], False
     for position, word in enumerate(argv):
         shown = Path(word).name if position == 0 else redact_override(word)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -272,3 +273,23 @@ def test_doctor_says_why_a_run_was_not_delivered(
     code, output, _ = say(capsys, "doctor", "--outputs", str(tmp_path))
     assert code == 0
     assert "not everything could be delivered yet: ConnectionRefusedError: [Errno 111] Connection refused" in output
+
+
+def test_a_terminal_of_another_alphabet_is_no_error() -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([sys.executable, "-m", "fiducial", "--help"], capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert b"usage: fiducial VERB ?" in done.stdout
+
+
+@pytest.mark.slow
+def test_doctor_looks_at_a_folder_that_cannot_hold_a_database(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a#b").mkdir()
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--outputs", str(tmp_path / "a#b")])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert "cannot hold the tracking database" in said
+    assert "interrupted runs" in said

@@ -55,6 +55,14 @@ def test_what_a_preset_sets_for_the_old_option_is_dropped():
     assert found["data.source.name"] == "breastmnist"
 
 
+def test_a_preset_that_is_not_there_any_more_undoes_nothing():
+    before = compose([])
+    choices = {**before.choices, "experiment": "of_a_colleague"}
+    lines, dropped = carried_over([], ["hardware=cpu"], before.resolved(), choices, Groups.find())
+    assert "hardware=cpu" in lines
+    assert dropped == []
+
+
 def test_options_that_the_old_data_picked_stay():
     before = compose(["data=phantom_sequence"])
     lines, _ = carried_over(before.overrides, ["data=table"], before.resolved(), before.choices, Groups.find())

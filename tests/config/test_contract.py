@@ -19,6 +19,10 @@ def cfg(requires: Any, size: Any, **model: Any) -> DictConfig:
 @pytest.mark.parametrize(
     ("condition", "size", "holds"),
     [
+        ("mask", "mask", True),
+        ("masks", "mask", False),  # one value, not its letters
+        (7, 7, True),
+        (7, 8, False),
         ([[28, 28], [64, 64]], [28, 28], True),
         ([[28, 28], [64, 64]], [32, 32], False),
         ({"at_least": 29}, [29, 40], True),

@@ -64,3 +64,8 @@ def test_picks_of_a_preset(own: Groups) -> None:
 def test_folder_that_is_not_there() -> None:
     with pytest.raises(InputError, match="--config-dir must name a folder of config groups; got 'nowhere'"):
         Groups.find("nowhere")
+
+
+def test_an_option_that_is_not_there_is_named() -> None:
+    with pytest.raises(InputError, match="model=resnet81: there is no such option; did you mean resnet18"):
+        Groups.find().path("model", "resnet81")

@@ -21,6 +21,11 @@ def test_one_case_a_subject_is_the_binomial_test(only_ours: int, only_theirs: in
     assert paired.mcnemar(ours, theirs, np.arange(len(ours))) == pytest.approx(expected, rel=1e-9)
 
 
+def test_without_a_case_that_counts_there_is_no_p() -> None:
+    nothing = np.full(4, np.nan)
+    assert np.isnan(paired.mcnemar(nothing, nothing, np.arange(4)))
+
+
 def test_clustered_cases_against_all_signs() -> None:
     generator = np.random.default_rng(0)
     subjects = np.sort(generator.integers(0, 12, 60))

@@ -85,6 +85,17 @@ def test_mistakes_are_ranked_by_the_probability_of_the_truth(target: str) -> Non
     assert [of_truth[mistake.row] for mistake in worst] == sorted(of_truth[mistake.row] for mistake in worst)
 
 
+def test_an_objective_of_one_class_has_its_curve() -> None:
+    history = {
+        f"{stage}/{name}": [(0, 0.2), (1, 0.4)] for stage in ("train", "val") for name in ("loss", "dice/lesion")
+    }
+    drawn = figures.learning_curves(history, selected_epoch=1, objective="val/dice/lesion")
+    titles = [axes.get_title("left") for axes in drawn.axes]
+    assert len(titles) == 2
+    assert "lesion" in titles[1]
+    assert len(drawn.axes[1].get_lines()) >= 2
+
+
 @pytest.mark.parametrize("epochs", [1, 3, 120])
 def test_learning_curves_count_epochs_from_one_and_leave_lines_clear(epochs: int) -> None:
     rate = [(epoch, 1e-3 * np.cos(np.pi / 2 * epoch / epochs) ** 4) for epoch in range(epochs)]

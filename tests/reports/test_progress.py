@@ -66,3 +66,12 @@ def test_a_terminal_line_is_rewritten() -> None:
 
 def test_durations_as_people_say_them() -> None:
     assert [duration(s) for s in (0.4, 59.6, 3599, 3661)] == ["0 s", "1 min 00 s", "59 min 59 s", "1 h 01 min"]
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+def test_a_line_that_cannot_be_written_ends_nothing(kind: type[io.StringIO], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: io.StringIO, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    stream = type("Full", (kind,), {"write": full})()
+    assert fit(stream) == ""

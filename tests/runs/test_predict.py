@@ -13,6 +13,7 @@ from PIL import Image
 from fiducial.cli.command import run
 from fiducial.errors import InputError
 from fiducial.reports.predictions import read_predictions
+from fiducial.runs.predict import find_images
 
 SETTINGS = ("data=table", "data.source.size=[16,16]", "data.source.policy=fit", "epochs=1", "objective=val/loss")
 
@@ -43,6 +44,14 @@ def trained(tmp_path: Path, table: Path) -> Path:
     assert run("train", [*SETTINGS, *options, f"data.source.path={table}", f"outputs={place}"]) == 0
     (out,) = place.glob("runs/*/*")
     return out
+
+
+def test_hidden_files_of_a_folder_are_no_images(tmp_path: Path) -> None:
+    for name in ("a.png", "._a.png", ".ipynb_checkpoints/a-checkpoint.png", "inside/b.JPG"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_images([tmp_path]) == [tmp_path / "a.png", tmp_path / "inside" / "b.JPG"]
+    assert find_images([tmp_path / "._a.png"]) == [tmp_path / "._a.png"], "one that is named is taken"
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ CASES = {
     "warmup": ("scheduler=warmup", "scheduler.total_iters=3"),
     "one cycle": ("scheduler=one_cycle", DROPOUT),
     "plateau": ("scheduler=plateau", "scheduler.patience=0", "optimizer.lr=0.5"),
-    "accumulation": ("hardware.accumulate=3", "scheduler=one_cycle", "scheduler.total_steps=12"),
+    "accumulation": ("hardware.accumulate=3", "scheduler=one_cycle"),
     "balanced sampling": ("data.sampling=balanced", DROPOUT),
     "weighted": ("loss.weight=balanced", "hardware.clip_norm=0.1", "optimizer=rmsprop"),
     "betas": ("optimizer.betas=[0.8,0.99]",),

@@ -39,6 +39,13 @@ def said(made: Board) -> str:
     return made.console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_an_ending_is_shown_as_it_is_judged() -> None:
+    made = board(1)
+    made.judge = lambda ending: replace(ending, state="failed", message="no number")
+    made.ended(Ending(0, "done", "somewhere"))
+    assert (made.rows[0].state, made.endings[0].message) == ("failed", "no number")
+
+
 def test_a_line_says_how_each_job_began_and_ended() -> None:
     made = board(2)
     made.started(spec(0))

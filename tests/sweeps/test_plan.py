@@ -155,6 +155,8 @@ def test_a_sweep_that_others_finished_is_kept_as_if_it_had_ended_itself(tmp_path
     rows = list(csv.DictReader((again.out / "summary.csv").read_text().splitlines()))
     assert {row["score"]: (row["runs"], float(row["mean"])) for row in rows}["val/auroc"] == ("2", pytest.approx(0.85))
     assert (again.out / "figures" / "settings.png").is_file()
+    kept = json.loads((again.out / "sweep.json").read_text())["runs"]
+    assert {(again.out / run).resolve() for run in kept} == {out for _, _, out in again.finished()}
     history = History.of(again.out / "tracking" / "journal.jsonl")
     assert history.status == "FINISHED"
     assert history.run is not None

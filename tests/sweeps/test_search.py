@@ -293,7 +293,7 @@ def test_an_undefined_objective_is_a_failed_trial(make: Make) -> None:
     for spec in search.specs():
         end(search, spec, value=math.nan if spec.number == 0 else 0.5)
     assert states(search) == [TrialState.FAIL, TrialState.COMPLETE]
-    assert "undefined objective" in next(iter(search.trials)).user_attrs[MESSAGE]
+    assert "finite objectives" in next(iter(search.trials)).user_attrs[MESSAGE]
 
 
 @pytest.mark.parametrize(
@@ -424,8 +424,48 @@ def test_owner_is_gone_with_its_lock(tmp_path: Path) -> None:
     assert not other.is_gone(one.name)
     one.release()
     assert other.is_gone(one.name)
-    assert not other.is_gone("another-machine/0123456789ab")
+    place = other.name.split("/")[1]
+    assert not other.is_gone(f"another-machine/{place}/0123456789ab")
     assert not other.is_gone(other.name)
+
+
+def test_an_owner_with_another_folder_of_runs_counts_as_alive(tmp_path: Path) -> None:
+    one, other = Owner(tmp_path / "ours"), Owner(tmp_path / "theirs")
+    one.hold()
+    assert not other.is_gone(one.name)
+    one.release()
+
+
+@pytest.mark.parametrize("machine", ["the-same", "another-container"])
+def test_all_that_a_killed_search_had_in_hand_is_taken_over(
+    machine: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "the-same")
+    killed = make(total=3)
+    in_hand = {spec.overrides for spec in islice(killed.specs(), 3)}
+    owner = killed.trials._owner
+    assert owner._lock is not None
+    owner._lock.__exit__(None, None, None)  # as the kernel does; nothing is tidied up
+    owner._lock = None
+    monkeypatch.setattr(socket, "gethostname", lambda: machine)
+    looking = make(total=3)
+    assert looking.elsewhere() == 0
+    assert looking.elsewhere() == 0, "looking changes nothing"
+    assert {spec.overrides for spec in islice(make(total=3).specs(), 3)} == in_hand
+    assert not owner._path(owner.name).exists()
+
+
+def test_a_run_whose_objective_is_no_number_counts_as_failed(make: Make) -> None:
+    search = make(total=2)
+    first, second = islice(search.specs(), 2)
+    out = search.question.outputs / "runs" / "x" / "0"
+    out.mkdir(parents=True)
+    scores = {"epoch": 1, "objective": {"name": "val/loss", "value": None}, "scores": {}, "subjects": 9}
+    (out / "scores.json").write_text(json.dumps(scores))
+    judged = search.ended(Ending(first.number, "done", str(out)))
+    assert (judged.state, judged.message) == ("failed", "a search needs finite objectives, got val/loss nan")
+    assert search.ended(Ending(second.number, "elsewhere")).state == "elsewhere"
+    assert states(search) == [TrialState.FAIL, TrialState.RUNNING]
 
 
 def test_what_a_search_lets_go_of_goes_on_on_another_machine(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,28 @@ def test_a_search_ranks_by_what_it_searches_for(costly: Costly) -> None:
     assert " 12345 " in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_settings_with_different_objectives_are_not_ranked(tmp_path: Path) -> None:
+    runs = []
+    for name, objective, value in (("a", "val/loss", 0.4), ("b", "val/auroc", 0.9)):
+        out = finished(tmp_path, name, value, 0.7)
+        content = json.loads((out / "scores.json").read_text())
+        (out / "scores.json").write_text(json.dumps(content | {"objective": {"name": objective, "value": value}}))
+        runs.append((name, name, out))
+    summary = summarise(runs[::-1])
+    assert list(summary.settings) == ["b", "a"]
+    assert summary.best is None
+    assert summary.objective == ""
+    console = Console(file=io.StringIO(), width=120)
+    console.print(summary.table())
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "val/loss 0.400" in said
+    assert "val/auroc 0.900" in said
+    assert "no best one: the objectives are different" in " ".join(said.split())
+    rows = {(row["setting"], row["score"]) for row in csv.DictReader(io.StringIO(summary.csv()))}
+    assert {("a", "val/loss"), ("b", "val/auroc")} <= rows
+    assert not {("a", "val/auroc"), ("b", "val/loss")} & rows
+
+
 def test_several_objectives_are_all_shown_and_what_is_beaten_in_none_is_marked(costly: Costly) -> None:
     summary = summarise(costly, ["val/auroc", "parameters"])
     assert summary.front == ["a", "b"]

@@ -173,19 +173,26 @@ def test_classes_are_balanced_by_pixels() -> None:
     torch.testing.assert_close(weight.double(), counts.sum() / (2 * counts), rtol=1e-5, atol=0)
 
 
-def test_another_test_corrects_as_the_first_did() -> None:
-    """What was chosen on the run's validation split is not chosen anew on other data."""
-    task = task_of()
-    task.recall({"postprocessing": {"lesion": "fill_holes"}})
-    assert task.corrections == ("fill_holes",)
+def test_another_test_decides_as_the_first_did() -> None:
+    """What was chosen on the run's validation split is not chosen anew on other data, whatever the class is called."""
+    task = task_of("task.threshold=choose")
+    assert task.undecided() == ["threshold", "postprocessing"]
+    chosen = {"postprocessing": {"a class of another name": "fill_holes"}, "threshold": 0.3}
+    task.adopt(chosen, ["postprocessing"])
+    assert (task.corrections, task.chosen_threshold) == (("fill_holes",), None)
+    task.adopt(chosen, ["postprocessing", "threshold"])
+    assert task.chosen_threshold == 0.3
+    assert task.undecided() == []
     task.on_test_start()
-    assert task.corrections == ("fill_holes",)
-    task.recall({"postprocessing": {"another class": "none"}})
-    task.recall({})
+    assert (task.corrections, task.chosen_threshold) == (("fill_holes",), 0.3)
+    task.adopt({}, ["postprocessing"])
     assert task.corrections == ("fill_holes",)
     given = task_of("task.postprocessing=none")
-    given.recall({"postprocessing": {"lesion": "fill_holes"}})
+    given.adopt(chosen, ["postprocessing"])
     assert given.corrections == ("none",)
+    anew = task_of()
+    anew.adopt(chosen, [])  # the run was trained with a correction of its own
+    assert anew.undecided() == ["postprocessing"]
 
 
 def test_folds_of_masked_cases() -> None:

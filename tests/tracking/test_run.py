@@ -12,6 +12,8 @@ from mlflow import MlflowClient
 from fiducial.errors import InputError
 from fiducial.tracking import NullRun, Run, Tracker, journal, reconcile, track
 from fiducial.tracking.delivery import Delivery
+from fiducial.tracking.journal import Journal
+from fiducial.tracking.liveness import Marker
 from fiducial.tracking.run import clean_key
 
 
@@ -442,3 +444,59 @@ def test_null_run_takes_what_a_run_takes(tmp_path):
     run.log_metrics({"a": 1.0}, 0)
     run.log_text("x", "x.txt")
     assert list(tmp_path.iterdir()) == []
+
+
+def moved(tracker, tmp_path):
+    """Move the folder of runs; return the tracker of its new place."""
+    tracker.outputs.rename(tmp_path / "moved")
+    return Tracker(outputs=tmp_path / "moved", flush_seconds=0.05, system_metrics_seconds=0)
+
+
+def test_a_folder_of_runs_that_was_moved_keeps_its_runs(tracker, tmp_path):
+    with track(tracker.outputs / "a", tracker, name="a", experiment="test") as run:
+        run.log_metrics({"loss": 1}, 0)
+    there = moved(tracker, tmp_path)
+    with track(there.outputs / "a", there, name="a", experiment="test", resume=True) as run:
+        run.log_metrics({"loss": 2}, 1)
+    client, found = mlflow_run(there)
+    assert points(client, found, "loss") == [(0, 1), (1, 2)]
+    assert not tracker.outputs.exists()
+
+
+def test_a_dead_run_of_a_folder_that_was_moved_is_delivered_where_it_is_now(tracker, tmp_path):
+    with track(tracker.outputs / "a", tracker, name="a", experiment="test") as run:
+        run.log_metrics({"loss": 1}, 0)
+    marker = Marker.here(run.id, tracker.outputs / "a", tracker.outputs, tracker.uri)
+    there = moved(tracker, tmp_path)
+    left = Journal(there.outputs / "a" / "tracking" / "journal.jsonl")
+    left.append({"event": "metrics", "points": [["loss", 2.0, 0, 1]]})
+    left.close()
+    marker.write(there.outputs)
+    assert [one.delivered for one in reconcile(there.outputs)] == [True]
+    client, found = mlflow_run(there)
+    assert sorted(points(client, found, "loss")) == [(0, 1), (1, 2)]
+    assert not tracker.outputs.exists()
+
+
+def test_a_journal_whose_end_a_power_loss_took_is_sent_again_with_its_true_end(tracker):
+    out = tracker.outputs / "a"
+    with track(out, tracker, name="a", experiment="test") as run:
+        run.log_metrics({"loss": 1}, 0)
+    path = out / "tracking" / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if b"FINISHED" not in line))
+    Marker.here(run.id, out, tracker.outputs, tracker.uri).write(tracker.outputs)
+    assert [(one.died, one.delivered) for one in reconcile(tracker.outputs)] == [(True, True)]
+    client, found = mlflow_run(tracker)
+    assert found.info.status == "FAILED"
+    assert points(client, found, "loss") == [(0, 1)]
+
+
+def test_bytes_of_a_path_that_are_no_text_are_written_out(tracker):
+    with track(tracker.outputs / "a", tracker, name="a", experiment="test") as run:
+        run.log_params({"root": "/data/Kn\udcf6tchen"})
+        run.set_tags({"where": "Kn\udcf6"})
+    _, found = mlflow_run(tracker)
+    assert found.info.status == "FINISHED"
+    assert found.data.params["root"] == "/data/Kn\\udcf6tchen"
+    assert found.data.tags["where"] == "Kn\\udcf6"

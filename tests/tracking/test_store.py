@@ -174,3 +174,12 @@ def test_telemetry_is_off():
     import os
 
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_a_database_that_a_stopped_process_holds_is_not_waited_for_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "LOCK_SECONDS", 0.2)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with store.store_lock(uri), pytest.raises(OSError, match="in use by another process"), store.store_lock(uri):
+        pass
+    with store.store_lock(uri):
+        pass

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 import fiducial
 from fiducial.errors import InputError, nearest
@@ -25,7 +26,7 @@ VERBS = {
     "options": "list the groups and their options",
     "completion": "print a script that completes commands in your shell",
 }
-EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 130, 143
+EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     atexit.register(gc.freeze)  # or Python's end looks for garbage among all modules, for a second or two
     sys.path.append(os.getcwd())  # a user's own classes, named by _target_; last, so that none is hidden by them
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of another alphabet lacks "…"
     trace = "--trace" in arguments or os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         code = _answer(arguments)

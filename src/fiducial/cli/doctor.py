@@ -25,17 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line a finding; return 1 if there is an error among them."""
-    from fiducial.tracking.store import health
+    from fiducial.tracking.store import Finding, health
     from fiducial.tracking.tracker import Tracker
 
     outputs = Path(args.outputs).expanduser().resolve()
-    tracker = Tracker(outputs=outputs)
-    assert tracker.uri is not None
+    tracker, refused = Tracker(outputs=outputs, uri=None), ""
+    try:
+        tracker = Tracker(outputs=outputs)
+    except InputError as error:  # the folder cannot hold a database; its runs may be tracked on a server
+        refused = str(error)
     findings = [
         *_environment(),
         _folder(outputs),
         *_settle(outputs, tracker),
-        *health(tracker.uri),
+        *(health(tracker.uri) if tracker.uri else [Finding("warning", "database", refused)]),
         *_server(outputs),
     ]
     for finding in findings:

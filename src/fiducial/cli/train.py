@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.cfg:
         _print(composed, resolve=args.resolve)
         return 0
-    _check_resume(composed[0])
+    _check_resume(composed[0].cfg)
     return _train(composed[0])
 
 
@@ -103,7 +103,7 @@ def _sweep(args: argparse.Namespace) -> int:
         head_start(args.overrides, args.config_dir)
     plan = Plan.of(args.overrides, args.config_dir)
     for job in plan.jobs:
-        _check_resume(job.composed)
+        _check_resume(job.composed.cfg)
     if args.plan:
         _estimate(plan).show()
         return 0
@@ -120,6 +120,7 @@ def _search(search: Search, args: argparse.Namespace) -> int:
 
     if args.plan or args.max_hours is not None:
         raise InputError("--plan and --max-hours are for sweeps whose runs are known beforehand; not with search=…")
+    _check_resume(search.config)
     try:
         sweep(search)
     finally:
@@ -155,7 +156,7 @@ def _train(composed: Composed) -> int:
 
     outputs, identity = Path(composed.cfg.outputs), composed.identity()
     if composed.cfg.resume == "auto" and (out := folder.latest(outputs, identity)):
-        return _resume(out)
+        return _resume(out, composed)
     if ranks.rank() > 0:
         return _join(folder.of_job(outputs / "runs" / composed.cfg.name))
     train = _import_training(composed.cfg)
@@ -164,7 +165,8 @@ def _train(composed: Composed) -> int:
     return 0
 
 
-def _resume(out: Path) -> int:
+def _resume(out: Path, composed: Composed | None = None) -> int:
+    """Go on with the run in a folder; `composed` is what asks for it by the same settings."""
     from fiducial.runs import folder
 
     if folder.is_settled(out):
@@ -172,23 +174,10 @@ def _resume(out: Path) -> int:
         return 0
     if ranks.rank() > 0:
         return _join(out)
-    cfg = folder.config(out)
-    _check_tables(cfg, out)
+    cfg = folder.config(out) if composed is None else folder.renew(out, composed)
+    folder.check_tables(folder.record(out).tables, cfg, str(out))
     _import_training(cfg)(cfg, out, resume=folder.has_begun(out))
     return 0
-
-
-def _check_tables(cfg: DictConfig, out: Path) -> None:
-    """Refuse to go on with a run whose cases, labels or splits are no longer those that it began with."""
-    from fiducial.config.composition import table_hashes
-    from fiducial.config.construction import component
-    from fiducial.runs import folder
-
-    if (known := folder.record(out).tables) and tuple(known) != table_hashes(component(cfg.data.source), cfg):
-        raise InputError(
-            f"{out} began with another content of the files that list its cases or splits; it cannot go on with this "
-            "one. Put them back, or start a new run"
-        )
 
 
 def _import_training(cfg: DictConfig) -> Callable[..., Any]:
@@ -226,10 +215,10 @@ def _folder_to_resume(overrides: Sequence[str]) -> Path | None:
     return folder.find(named[-1], Path(outputs[-1] if outputs else "outputs"))
 
 
-def _check_resume(composed: Composed) -> None:
-    if composed.cfg.resume not in (None, "auto"):
+def _check_resume(cfg: DictConfig) -> None:
+    if cfg.resume not in (None, "auto"):
         raise InputError(
-            f"resume={composed.cfg.resume} goes on with one run as it is, and stands alone on the command line; "
+            f"resume={cfg.resume} goes on with one run as it is, and stands alone on the command line; "
             "each run of a sweep goes on with resume=auto"
         )
 

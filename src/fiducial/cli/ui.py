@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     prepare_mlflow()
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # ten processes for language models' judges
     print("MLflow's UI starts (10 to 30 s); Ctrl-C ends it", *pages(database, args.port), sep="\n", flush=True)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(args.port)]
+    command = [sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(args.port)]
     command += ["--workers", "1", "--backend-store-uri", embedded_uri(outputs)]
     command += ["--default-artifact-root", artifact_root(outputs).as_uri()]
     return _serve(command)
@@ -101,7 +101,8 @@ def pages(database: Path, port: int) -> list[str]:
     address = f"http://127.0.0.1:{port}/#/experiments"
     lines = []
     for number, name, count in found[:_NUM_PAGES]:
-        save_view(database, number)
+        with suppress(sqlite3.OperationalError):  # a database that may only be read: the columns are not set up
+            save_view(database, number)
         page = f"{address}/{number}/runs?{_TRAINING}&viewStateShareKey={KEY}"
         lines.append(f"  {page}   {name}: {count} run{'s' if count > 1 else ''}")
     if len(found) > 1:

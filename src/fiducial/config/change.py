@@ -54,7 +54,8 @@ def _without_presets(
     """Return overrides that undo what presets set of the old options, and what is thereby left out."""
     lines, left_out = [], []
     for group in PRESETS:
-        for key in _keys(groups.content(group, choices[group])) if group in choices else ():
+        known = choices.get(group) in groups.options(group)  # a preset of the user's own may not be there any more
+        for key in _keys(groups.content(group, choices[group])) if known else ():
             if key not in given and _is_over(key, cfg, content):
                 lines.append(_undone(key, content))
                 left_out.append(f"{key} (of {group}={choices[group]})")

@@ -64,8 +64,8 @@ def _fitting(cfg: DictConfig, group: str, groups: Groups) -> Iterator[str]:
 
 
 def _holds(condition: Any, actual: Any) -> bool:
-    if isinstance(condition, Sequence):
-        return actual in condition
+    if not isinstance(condition, Mapping):
+        return actual in _listed(condition)
     entries = actual if isinstance(actual, list) else [actual]
     return all(
         entry is not None and _keeps(name, entry, limit)
@@ -86,9 +86,14 @@ def _spread(limits: Any, count: int) -> Sequence[Any]:
     return limits if isinstance(limits, list) else [limits] * count
 
 
+def _listed(condition: Any) -> list[Any]:
+    """Return the values that a condition allows; it may be a single one."""
+    return list(condition) if isinstance(condition, list | tuple) else [condition]
+
+
 def _text(condition: Any) -> str:
-    if isinstance(condition, Sequence):
-        *names, last = map(str, condition)
+    if not isinstance(condition, Mapping):
+        *names, last = map(str, _listed(condition))
         return f"{', '.join(names)} or {last}" if names else last
     words = {"at_least": "at least", "multiple_of": "a multiple of"}
     return " and ".join(f"{words[name]} {limit}" for name, limit in condition.items())

@@ -67,6 +67,20 @@ def known_default(settings: Mapping[str, str], key: str) -> str | None:
     return None if value is None else str(value)
 
 
+def is_default(settings: Mapping[str, str], key: str) -> bool:
+    """Tell whether a setting of a flat table says, in whatever way, what its class takes anyway.
+
+    >>> is_default({"model._target_": "difflib.SequenceMatcher", "model.autojunk": "True"}, "model.autojunk")
+    True
+    """
+    path, _, name = key.rpartition(".")
+    known = defaults(settings.get(f"{path}._target_", ""))
+    if name not in known:
+        return False
+    value = _evaluated(settings[key])
+    return str(known[name]) == settings[key] or (value is not ... and _same(known[name], value))
+
+
 def _is_default(cfg: Mapping[str, Any], key: str) -> bool:
     path, _, name = key.rpartition(".")
     target, value = _at(cfg, f"{path}._target_"), _at(cfg, key)

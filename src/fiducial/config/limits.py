@@ -38,7 +38,12 @@ RANGES: dict[str, dict[str, Range]] = {
     "loss": {"gamma": NOT_NEGATIVE, "label_smoothing": PART},
     "optimizer": {**dict.fromkeys(("lr", "weight_decay", "momentum", "eps"), NOT_NEGATIVE), "betas": PART},
     "scheduler": {"T_max": COUNT},
-    "task": {"overlap": (0, 0.99), "windows_at_once": COUNT},
+    "task": {
+        **dict.fromkeys(("threshold", "hit", "min_score", "doubles"), PART),
+        "overlap": (0, 0.99),
+        "windows_at_once": COUNT,
+        "tolerance": NOT_NEGATIVE,
+    },
     "augment": {
         **dict.fromkeys(("shift", "brightness", "contrast", "noise"), NOT_NEGATIVE),
         "probability": PART,
@@ -71,8 +76,11 @@ def check_values(cfg: DictConfig) -> None:
         )
     if found.get("optimizer.nesterov") is True and not found.get("optimizer.momentum"):
         raise InputError("optimizer.nesterov=true is for a momentum above 0; plain descent: optimizer.nesterov=false")
-    if found.get("trainer.limit_val_batches") == 0:
-        raise InputError("trainer.limit_val_batches=0 leaves nothing to select a checkpoint by; 1 is the least")
+    for stage, use in (("train", "learn from"), ("val", "select a checkpoint by"), ("test", "score")):
+        if found.get(f"trainer.limit_{stage}_batches") == 0:
+            raise InputError(f"trainer.limit_{stage}_batches=0 leaves nothing to {use}; 1 is the least")
+    if "task.threshold" in found and _num_masks(cfg) not in (0, 2) and found["task.threshold"] != 0.5:
+        raise InputError(f"task.threshold is for two classes of pixels; data.spec.num_classes is {_num_masks(cfg)}")
     for name in OmegaConf.select(cfg, "scheduler.contract.fills") or ():
         if f"scheduler.{name}" in found:
             raise InputError(f"scheduler.{name} is filled in by the run itself when training begins; leave it out")
@@ -81,6 +89,12 @@ def check_values(cfg: DictConfig) -> None:
     for key in CLASS_WEIGHTS:
         _check_class_weights(key, found.get(key))
     _check_address(found.get("tracking.uri"))
+
+
+def _num_masks(cfg: DictConfig) -> int:
+    """Return the number of classes of masks; 0 where the data have none."""
+    spec = OmegaConf.select(cfg, "data.spec") or {}
+    return int(spec.get("num_classes", 0)) if spec.get("target") == "mask" else 0
 
 
 def _numbers(value: Any) -> Iterator[float]:

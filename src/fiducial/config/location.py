@@ -9,7 +9,7 @@ from typing import Any
 
 import fiducial
 from fiducial.config.schema import GROUPS, PRESETS
-from fiducial.errors import InputError
+from fiducial.errors import InputError, nearest
 
 ROOT = "config"  # the file that names one option of each group
 
@@ -53,8 +53,16 @@ class Groups:
         return sorted({file.stem for file in files if not file.stem.startswith("_")})
 
     def path(self, group: str, option: str) -> Path:
-        """Return the file of one option."""
-        return next(file for folder in self.folders if (file := folder / group / f"{option}.yaml").is_file())
+        """Return the file of one option.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = (file for folder in self.folders if (file := folder / group / f"{option}.yaml").is_file())
+        if (path := next(found, None)) is None:
+            known = self.options(group)
+            raise InputError(f"{group}={option}: there is no such option{nearest(option, known)} ({', '.join(known)})")
+        return path
 
     def title(self, group: str, option: str) -> str:
         """Return the first comment line of an option's file: what it is."""

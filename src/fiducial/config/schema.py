@@ -34,6 +34,7 @@ DECIDED = {
     "logger": "tracking=…",
     "callbacks": "the run itself (patience=…, select=…)",
     "enable_checkpointing": "the run itself (select=…)",
+    "enable_progress_bar": "the run itself",
     "check_val_every_n_epoch": "the run itself (each epoch is validated)",
     "plugins": "hardware=…",
     "accumulate_grad_batches": "hardware.accumulate=…",

@@ -88,7 +88,7 @@ def _makes_constructor(node: ast.ClassDef) -> bool:
 def _inherited(module: str, node: ast.ClassDef, depth: int) -> Signature | None:
     """Return the signature of the first base that has a constructor; None as soon as one cannot be read."""
     for base in node.bases:
-        if _text(base).startswith(("object", "ABC", "Generic[", "Protocol")):
+        if _text(base).partition("[")[0] in ("object", "ABC", "Generic", "Protocol"):
             continue
         found = look_up_dotted(module, base)
         inherited = _signature(found, depth + 1) if found and isinstance(found.node, ast.ClassDef) else None

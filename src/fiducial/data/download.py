@@ -55,7 +55,7 @@ def known_hashes(path: Path, cache: Path | None) -> dict[str, str]:
     key = {"path": str(path), "size": state.st_size, "mtime_ns": state.st_mtime_ns}
     record = cache / "hashes" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.json"
     try:
-        found = json.loads(record.read_text())
+        found = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = {}
     if {name: found.get(name) for name in key} == key:
@@ -74,7 +74,7 @@ def write_atomically(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +29,12 @@ from numpy.typing import NDArray
 from fiducial.metrics.skeleton import centreline_dice
 from fiducial.metrics.surface import SurfaceDistances
 
+Score = Literal[
+    "dice", "iou", "recall", "precision", "volume_error", "auroc", "hd95", "surface_dice", "cldice"
+]  # fmt: skip
 OVERLAP = ("dice", "iou", "recall", "precision")
 DISTANCE = ("hd95", "surface_dice")
-SCORES = (*OVERLAP, "volume_error", "auroc", *DISTANCE, "cldice")
+SCORES = get_args(Score)
 NAN = float("nan")
 
 

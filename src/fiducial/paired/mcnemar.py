@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.special import gammaln, ndtr
 
@@ -24,6 +26,8 @@ def mcnemar(ours: Floats, theirs: Floats, subjects: Integers) -> float:
         theirs: those of the other network.
         subjects: number of each case's subject, `(cases,)`, from 0.
     """
+    if np.isnan(ours - theirs).all():
+        return math.nan  # no case counts
     differences = _differences(ours, theirs, subjects)
     discordant = np.abs(differences[differences != 0])
     total = abs(int(differences.sum()))

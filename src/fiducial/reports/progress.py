@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from contextlib import suppress
 from typing import Any, TextIO
 
 import pytorch_lightning as pl
@@ -164,7 +165,8 @@ class Progress(ProgressBar):
             *([f"loss {float(loss):.4f}"] if loss is not None else []),
             *self._objective_part(trainer),
         ]
-        print("  ".join(parts), file=self.stream, flush=True)
+        with suppress(OSError):  # a full disk, a terminal that is gone: no reason to end a training
+            print("  ".join(parts), file=self.stream, flush=True)
 
     def _epoch(self, trainer: pl.Trainer, epoch: int) -> str:
         last = trainer.max_epochs
@@ -190,12 +192,14 @@ class Progress(ProgressBar):
         self._next_refresh = now + self.refresh_seconds
         if self._enabled:
             width = shutil.get_terminal_size().columns - 1
-            self.stream.write(f"\r{line[:width]}\x1b[K")
-            self.stream.flush()
+            with suppress(OSError):
+                self.stream.write(f"\r{line[:width]}\x1b[K")
+                self.stream.flush()
 
     def _leave_line(self) -> None:
         if self.rewrites and self._enabled and self._next_refresh:
-            self.stream.write("\n")
+            with suppress(OSError):
+                self.stream.write("\n")
             self._next_refresh = 0.0
 
 

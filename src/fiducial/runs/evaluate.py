@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fiducial.checkpoints import BEST, LAST
 from fiducial.config.construction import component
+from fiducial.config.defaults import defaults
 from fiducial.config.scalars import described
 from fiducial.data.module import DataModule
 from fiducial.errors import InputError
@@ -19,7 +20,10 @@ from fiducial.runs import folder
 from fiducial.runs.build import build_data, build_task, trainer_for
 from fiducial.runs.quiet import quiet
 from fiducial.tasks.base import Task
+from fiducial.tasks.detection import Detection
 from fiducial.wording import counted
+
+CHOICES = ("threshold", "postprocessing")  # options of tasks that a test may be left to choose
 
 
 def evaluate(
@@ -86,9 +90,32 @@ def opened(cfg: DictConfig, out: Path, split: str) -> tuple[DataModule, Task, Ha
     else:
         data.test_split = split
     task = build_task(cfg, data, hardware)
-    if folder.is_finished(out):
-        task.recall(folder.scores(out))
+    _decide(task, cfg, out, elsewhere=elsewhere)
     return data, task, hardware
+
+
+def _decide(task: Task, cfg: DictConfig, out: Path, *, elsewhere: bool) -> None:
+    """Let the run's own test decide what it was left to choose; no other data may.
+
+    Raises:
+        InputError: a choice is left, and the data are not those that the run learned from; or it is made in training.
+    """
+    learned = folder.config(out).task
+    known = defaults(str(learned._target_))
+    choices = [name for name in CHOICES if learned.get(name, known.get(name)) == "choose"]
+    if folder.is_finished(out):
+        task.adopt(folder.scores(out), choices)
+    if elsewhere and (left := task.undecided()):
+        names = " and ".join(f"task.{name}" for name in left)
+        raise InputError(
+            f"{names}: to be chosen by the run's test on its own validation split, not on other data; let that test be "
+            f"first (fiducial train resume={out.name}), or give a value"
+        )
+    if isinstance(task, Detection) and cfg.task.get("threshold") == "choose" and "threshold" not in choices:
+        raise InputError(
+            "task.threshold=choose is for training, which chooses; this run was trained with "
+            f"{learned.get('threshold', known.get('threshold'))}: give a number"
+        )
 
 
 def _check_columns(learned: list[str], given: list[str]) -> None:

@@ -33,11 +33,14 @@ from omegaconf import DictConfig, OmegaConf
 from fiducial import ranks
 from fiducial.config import Composed, Groups, compose, settings
 from fiducial.config.change import carried_over
+from fiducial.config.composition import table_hashes
+from fiducial.config.construction import component
 from fiducial.config.signature import signature
 from fiducial.errors import InputError
 from fiducial.tracking.journal import History
 from fiducial.tracking.liveness import FOLDER as TRACKING
 from fiducial.tracking.liveness import write_whole
+from fiducial.tracking.receipt import Receipt
 
 CONFIG, RECORD, SCORES, PREDICTIONS = "config.yaml", "run.json", "scores.json", "predictions.csv"
 CHECKPOINTS, FIGURES, PROFILE, SPLITS = "checkpoints", "figures", "profile", "splits.csv"
@@ -65,6 +68,11 @@ class Record:
     sweep: str = ""
     tables: tuple[str, ...] = ()
 
+    @property
+    def short_tables(self) -> tuple[str, ...]:
+        """As much of these hashes as tells them apart for a reader."""
+        return tuple(text[:8] for text in self.tables)
+
 
 def create(composed: Composed, identity: str, *, title: str = "", sweep: Path | None = None) -> Path:
     """Make the folder of a new run, and write its configuration into it.
@@ -85,7 +93,7 @@ def create(composed: Composed, identity: str, *, title: str = "", sweep: Path | 
         raise InputError(f"{out} is there already: go on with it by resume={out}, or give torchrun another --rdzv-id")
     check_writable(Path(cfg.outputs))
     out.mkdir(parents=True)
-    (out / CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(composed.resolved())))
+    (out / CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(composed.resolved())), encoding="utf-8")
     parent = os.path.relpath(sweep, out) if sweep else ""
     facts = settings(composed.cfg), title, parent, composed.tables
     record = Record(identity, composed.choices, composed.overrides, *facts)
@@ -130,16 +138,59 @@ def has_begun(out: Path) -> bool:
 
 def record(out: Path) -> Record:
     """Read a run's record."""
-    content = json.loads((out / RECORD).read_text())
+    content = json.loads((out / RECORD).read_text(encoding="utf-8"))
     known = {key: value for key, value in content.items() if key in Record.__dataclass_fields__}  # of a later version?
     return Record(**{**known, "overrides": tuple(content["overrides"])})
 
 
 def config(out: Path) -> DictConfig:
-    """Read a run's configuration."""
+    """Read a run's configuration; of an outputs folder that was moved since, with the places where it is now."""
     cfg = OmegaConf.load(out / CONFIG)
     assert isinstance(cfg, DictConfig)
+    runs, before = out.resolve().parent.parent, cfg.get("outputs")
+    here = runs.parent
+    if before is None or runs.name != "runs" or Path(before).resolve() == here:
+        return cfg
+    moved = OmegaConf.create(_moved(OmegaConf.to_container(cfg), str(before), str(here)))
+    assert isinstance(moved, DictConfig)
+    return moved
+
+
+def renew(out: Path, composed: Composed) -> DictConfig:
+    """Write and return the configuration of a run that goes on by the same settings: files may lie elsewhere by now."""
+    before = config(out)
+    cfg = OmegaConf.create(composed.resolved())
+    cfg.name, cfg.study = before.name, before.study
+    write_whole(out / CONFIG, OmegaConf.to_yaml(cfg))
     return cfg
+
+
+def check_tables(known: Sequence[str], cfg: DictConfig, what: str) -> None:
+    """Refuse to go on where the text files that list cases and splits are no longer those that something began with.
+
+    Args:
+        known: hashes of them; nothing is looked at if there are none.
+        cfg: a run's configuration.
+        what: began with them.
+
+    Raises:
+        InputError: their content is another.
+    """
+    if known and tuple(known) != table_hashes(component(cfg.data.source), cfg):
+        raise InputError(
+            f"{what} began with another content of the files that list its cases or splits; it cannot go on with this "
+            "one. Put them back, or start anew"
+        )
+
+
+def _moved(content: Any, before: str, here: str) -> Any:
+    """Return plain containers with `here` in place of `before`, and of what is inside it."""
+    if isinstance(content, dict):
+        return {key: _moved(value, before, here) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_moved(value, before, here) for value in content]
+    inside = isinstance(content, str) and (content == before or content.startswith(f"{before}{os.sep}"))
+    return here + content[len(before) :] if inside else content
 
 
 def changed(out: Path, overrides: Sequence[str], config_dir: str | None = None) -> DictConfig:
@@ -229,7 +280,7 @@ def find(name: str, outputs: Path) -> Path:
     if (path / RECORD).is_file():
         return path.resolve()
     runs = list(each(outputs))
-    found = [run for run in runs if run.name == name or name in _ids(run)]
+    found = [run for run in runs if name in (run.name, Receipt.run_id_in(run))]
     if len(found) == 1:
         return found[0]
     which = f"several: {', '.join(map(str, found))}" if found else "no run"
@@ -245,7 +296,7 @@ def each(outputs: Path) -> Iterator[Path]:
 
 def latest(outputs: Path, identity: str) -> Path | None:
     """Return the latest run with this identity, or None: the one that `resume=auto` means."""
-    same = (run for run in each(outputs) if record(run).identity == identity)
+    same = (run for run in each(outputs) if _identity(run) == identity)
     return max(same, key=lambda run: (run / RECORD).stat().st_mtime, default=None)  # evaluations change the folder
 
 
@@ -271,7 +322,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def scores(out: Path) -> dict[str, Any]:
     """Return what `write_scores` wrote of a finished run; values and bounds that there are not are NaN."""
-    content: dict[str, Any] = json.loads((out / SCORES).read_text())
+    content: dict[str, Any] = json.loads((out / SCORES).read_text(encoding="utf-8"))
     intervals = content.get("scores", {}).values()
     for place in (content, content.get("objective") or {}, *intervals):
         place.update({key: math.nan for key in ("loss", "value", "low", "high") if key in place and place[key] is None})
@@ -287,8 +338,9 @@ def _nulled(content: Any) -> Any:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def _ids(run: Path) -> set[str]:
-    """Return the ids under which a run is tracked."""
-    file = run / "tracking" / "delivered.json"
-    content: Mapping[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-    return {value for value in content.values() if isinstance(value, str)}
+def _identity(run: Path) -> str:
+    """Return the hash of a run's settings; empty where a power loss left no record to read."""
+    try:
+        return record(run).identity
+    except (ValueError, TypeError, KeyError):
+        return ""

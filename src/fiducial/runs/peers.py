@@ -130,7 +130,7 @@ def _leave_group() -> None:
 def _started(rank: int, out: Path) -> Iterator[Peer]:
     reading, writing = os.pipe()
     log = out / f"process-{rank}.log"
-    command = [sys.executable, "-m", "fiducial.runs.peers", str(out), str(writing)]
+    command = [sys.executable, "-P", "-m", "fiducial.runs.peers", str(out), str(writing)]
     variables = {**os.environ, "LOCAL_RANK": str(rank)}
     with log.open("ab") as file:
         process = subprocess.Popen(
@@ -191,6 +191,7 @@ def join(out: Path, words: int | None = None) -> None:
 
 
 def _main(out: Path, words: int) -> None:
+    sys.path.append(os.getcwd())  # last, as the command does: none of the user's files hides a module
     for number in (signal.SIGINT, signal.SIGTERM):  # process 0 decides when the run ends
         signal.signal(number, signal.SIG_IGN)
     end_with_parent(signal.SIGKILL)  # never outlive process 0

@@ -88,7 +88,7 @@ def find_images(names: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for name in names:
         if name.is_dir():
-            inside = sorted(file for file in name.rglob("*") if file.name.lower().endswith(SUFFIXES))
+            inside = sorted(file for file in name.rglob("*") if _is_image(file, name))
             if not inside:
                 raise InputError(f"{name} has no image; expected files ending in {', '.join(SUFFIXES)}")
             files += inside
@@ -97,6 +97,12 @@ def find_images(names: Sequence[Path]) -> list[Path]:
         else:
             raise InputError(f"{name}: there is no such file or folder")
     return files
+
+
+def _is_image(file: Path, folder: Path) -> bool:
+    """Tell whether a file in a folder is taken for an image; what is hidden (a Mac's `._a.png`) is none."""
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return file.name.lower().endswith(SUFFIXES) and not hidden
 
 
 def _classified(

@@ -58,7 +58,7 @@ class Profile(pl.Callback):
         self.profiler.export_chrome_trace(str(self.folder / TRACE))
         sort_by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
         table = self.profiler.key_averages().table(sort_by=sort_by, row_limit=ROWS, max_name_column_width=60)
-        (self.folder / TABLE).write_text(table)
+        (self.folder / TABLE).write_text(table, encoding="utf-8")
         for name in (TRACE, TABLE):
             self.run.log_file(self.folder / name, self.folder.name)
         print(f"profile of steps {self.first} to {self.last}: {self.folder}")

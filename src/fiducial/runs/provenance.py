@@ -32,8 +32,10 @@ def log_provenance(run: Run, cfg: DictConfig, out: Path, data: DataModule) -> No
     run.set_tags({"fiducial.select": cfg.select, "fiducial.objective": cfg.objective, "fiducial.folder": out.name})
     run.set_tags({f"fiducial.{kind}": str(len(texts)) for kind, texts in (data.gate.leaks or {}).items()})
     run.set_tags({"fiducial.looked_for": data.gate.looked_for})
+    if record.tables:
+        run.set_tags({"fiducial.tables": " ".join(record.short_tables)})
     write_atomically(out / folder.SPLITS, as_text(data.cases))
-    run.log_text(redact_text((out / folder.CONFIG).read_text()), "config.yaml")
+    run.log_text(redact_text((out / folder.CONFIG).read_text(encoding="utf-8")), "config.yaml")
     run.log_text(json.dumps(origin.as_dict(), indent=1), "provenance.json")
     run.log_text(json.dumps(fingerprint, indent=1), "data.json")
     if origin.diff:

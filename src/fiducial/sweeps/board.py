@@ -50,9 +50,9 @@ class Board:
         rows: the jobs by number.
         num_slots: jobs that run at once.
         num_jobs: jobs in all, those of a search included that nobody knows yet.
-        console: where to; standard error if None.
+        console: where to; standard error by default.
         endings: of the jobs that are over.
-        listeners: told of each ending, too.
+        judge: takes note of each ending, and returns it, or how it is to be taken.
         with_reasons: whether the line of a job that did not come to its end says why.
     """
 
@@ -61,7 +61,7 @@ class Board:
     num_jobs: int
     console: Console = field(default_factory=lambda: Console(file=sys.stderr, highlight=False))
     endings: dict[int, Ending] = field(default_factory=dict)
-    listeners: list[Callable[[Ending], None]] = field(default_factory=list)
+    judge: Callable[[Ending], Ending] = lambda ending: ending
     with_reasons: bool = True
     _live: Live | None = None
 
@@ -102,13 +102,12 @@ class Board:
 
     def ended(self, ending: Ending) -> None:
         """A job is over."""
+        ending = self.judge(ending)
         row = self.rows.setdefault(ending.number, Row(f"run {ending.number}"))  # it may have ended before it began
         row.state, row.seconds, row.message, row.out = ending.state, ending.seconds, ending.message, ending.out
         if ending.objective is not None:  # which a run that was done before has, too
             row.progress = replace(row.progress or Progress(ending.number), objective=ending.objective)
         self.endings[ending.number] = ending
-        for listener in self.listeners:
-            listener(ending)
         objective = f"  {_objective(row.progress)}" if row.progress else ""
         told = self.with_reasons and ending.message not in ("", ending.state)
         because = f": {ending.message}" if told else ""

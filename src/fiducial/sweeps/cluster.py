@@ -55,12 +55,12 @@ class Mail:
     def progress(self) -> Progress | None:
         """Return how far the job was when it last said so; None if it has not begun."""
         path = self.folder / f"{self.number}.progress.json"
-        return Progress(**json.loads(path.read_text())) if path.is_file() else None
+        return Progress(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
     def ending(self) -> Ending | None:
         """Return how the job ended; None if it has not said so."""
         path = self.folder / f"{self.number}.ending.json"
-        return Ending(**json.loads(path.read_text())) if path.is_file() else None
+        return Ending(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
     def ask_to_stop(self) -> None:
         """Ask all jobs of this start of the sweep to stop, also those that have not begun."""

@@ -248,7 +248,11 @@ def _last_words(log: Path) -> str:
 
 
 def _main(work: str, spec: Spec, environment: Mapping[str, str], log: Path, channel: connection.Connection) -> None:
-    """Be the process of a job: in a group of its own, its output in a file, dead when the server is."""
+    """Be the process of a job: in a group of its own, its output in a file, dead when the server is.
+
+    The server ends when nobody holds the other end of its pipe; a job that did would keep it, and so all jobs, alive.
+    """
+    _let_go_of_server()
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the sweep's business, which asks each job to end
     end_with_parent(signal.SIGTERM)
@@ -258,6 +262,13 @@ def _main(work: str, spec: Spec, environment: Mapping[str, str], log: Path, chan
         module, _, name = work.rpartition(".")
         _tell(channel, getattr(import_module(module), name)(spec, partial(_tell, channel)))
     channel.close()
+
+
+def _let_go_of_server() -> None:
+    server: Any = forkserver._forkserver
+    if server._forkserver_alive_fd is not None:
+        os.close(server._forkserver_alive_fd)
+        server._forkserver_alive_fd = None
 
 
 def _tell(channel: connection.Connection, news: Progress | Ending) -> None:

@@ -73,8 +73,9 @@ class Summary:
 
     @property
     def objectives(self) -> list[str]:
-        """Names of what the settings are judged by."""
-        return [name for name, _ in self.results[0].objectives] if self.results else []
+        """Names of what the settings are judged by; none where some are judged by other scores than others."""
+        names = {tuple(name for name, _ in result.objectives) for result in self.results}
+        return list(names.pop()) if len(names) == 1 else []
 
     @property
     def objective(self) -> str:
@@ -83,16 +84,20 @@ class Summary:
 
     @property
     def settings(self) -> dict[str, list[Result]]:
-        """The results by setting, best mean objective first."""
+        """The results by setting, best mean objective first if they have one in common."""
         groups: dict[str, list[Result]] = {}
         for result in self.results:
             groups.setdefault(result.setting, []).append(result)
+        if not self.objectives:
+            return groups
         sign = 1 if direction(self.objective) == "minimize" else -1
         return dict(sorted(groups.items(), key=lambda item: _rank(sign * _mean(item[1]))))
 
     @property
     def best(self) -> Result | None:
-        """The best run by the objective."""
+        """The best run by the objective; None where there is none, or no objective in common."""
+        if not self.objectives:
+            return None
         sign = 1 if direction(self.objective) == "minimize" else -1
         return min(self.results, key=lambda result: _rank(sign * result.objective[1]), default=None)
 
@@ -115,7 +120,7 @@ class Summary:
     def shown(self) -> list[str]:
         """Return the names of the test scores that the table shows: the objective's own first."""
         names = self.columns()
-        own = self.objective.rpartition("/")[2]
+        own = self.objective.removeprefix("val/")
         order = [own, *LEADING, *names]
         return list(dict.fromkeys(name for name in order if name in names))[:NUM_SCORES]
 
@@ -134,14 +139,16 @@ class Summary:
         """Return the summary for a terminal."""
         table = Table(box=SIMPLE_HEAD, caption=self.caption(), caption_justify="left")
         table.add_column("setting", overflow="fold")
-        for name in ("runs", *self.objectives, *(f"test {name}" for name in self.shown())):
+        for name in ("runs", *(self.objectives or ["objective"]), *(f"test {name}" for name in self.shown())):
             table.add_column(heading(name), justify="right", no_wrap=True)
         front = self.front
         for setting, results in self.settings.items():
-            objectives = (
+            objectives = [
                 _with_deviation(_mean(results, which), _deviation(_values(results, which)))
-                for which in range(len(self.objectives))
-            )
+                for which in range(max(1, len(self.objectives)))
+            ]
+            if not self.objectives:
+                objectives = [f"{results[0].objective[0]} {objectives[0]}"]
             scores = (self._cell(results, name) for name in self.shown())
             table.add_row(f"{setting} *" if setting in front else setting, str(len(results)), *objectives, *scores)
         return table
@@ -154,7 +161,8 @@ class Summary:
             parts.append("± standard deviation over repetitions, [95 % interval of their mean]")
         if single:
             parts.append("of a single run: [95 % interval over subjects]")
-        parts.append(f"best {self.objective} first. `fiducial compare` tells whether a difference is real.")
+        order = f"best {self.objective} first" if self.objective else "no best one: the objectives are different"
+        parts.append(f"{order}. `fiducial compare` tells whether a difference is real.")
         if self.front:
             parts.append("* no other setting beats it in all objectives")
         few = f"\n{caution(min(single))}" if single and min(single) < FEW_SUBJECTS else ""
@@ -166,7 +174,7 @@ class Summary:
         writer = csv.writer(text)
         writer.writerow(["setting", "runs", "score", "mean", "deviation", "low", "high"])
         for setting, results in self.settings.items():
-            judged = [(name, _values(results, which)) for which, name in enumerate(self.objectives)]
+            judged = [(name, _values(results, which)) for which, (name, _) in enumerate(results[0].objectives)]
             rows = [(name, _interval(name, values), _deviation(values)) for name, values in judged]
             rows += [(f"test/{n}", self.of(results, n), self.deviation(results, n)) for n in self.columns()]
             for name, interval, deviation in rows:

@@ -90,8 +90,8 @@ class Jobs(Protocol):
     def specs(self) -> Iterator[Spec]:
         """Yield the jobs; each is asked for when there is room for it."""
 
-    def ended(self, ending: Ending) -> None:
-        """Take note of how a job ended."""
+    def ended(self, ending: Ending) -> Ending:
+        """Take note of how a job ended; return it, failed where its result is of no use."""
 
     def params(self) -> Mapping[str, str]:
         """Return what the parent run shows of the sweep as parameters."""
@@ -139,7 +139,7 @@ def sweep(jobs: Jobs) -> None:
     board = Board.of(jobs.titles(), len(launcher.slots(len(jobs))), len(jobs))
     if remark := jobs.remark(board.num_slots):
         print(remark, file=sys.stderr)
-    board.listeners.append(jobs.ended)
+    board.judge = jobs.ended
     if is_running(jobs.out):
         print("another process leads this sweep, and will keep its summary; this one shares its work", file=sys.stderr)
         try:
@@ -228,15 +228,20 @@ def _describe(run: Run, jobs: Jobs) -> None:
 
 def _keep(run: Run, jobs: Jobs, summary: Summary) -> None:
     """Keep what came out, in the sweep's folder and with its parent run."""
-    if summary.best is None:
+    if not summary.results:
         return
     write_whole(jobs.out / SUMMARY, summary.csv())
     run.log_file(jobs.out / SUMMARY)
-    name, value = summary.best.objective
-    run.set_tags({"fiducial.best": summary.best.title, "fiducial.best_run": summary.best.out.name})
+    runs = [os.path.relpath(result.out, jobs.out) for result in summary.results]
+    write_whole(jobs.out / SWEEP, json.dumps({**jobs.content(), "runs": runs}, indent=1))
+    number = len(summary.results)
+    run.log_metrics({"runs/done": float(number)}, number)
+    if (best := summary.best) is not None:
+        name, value = best.objective
+        run.set_tags({"fiducial.best": best.title, "fiducial.best_run": best.out.name})
+        run.log_metrics({f"best/{name}": value}, number)
     if front := summary.front:
         run.set_tags({"fiducial.front": "; ".join(front)})
-    run.log_metrics({f"best/{name}": value, "runs/done": float(len(summary.results))}, len(summary.results))
     _draw(run, jobs, summary)
 
 

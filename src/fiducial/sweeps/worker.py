@@ -45,6 +45,7 @@ def execute(spec: Spec, report: Report = lambda progress: None) -> Ending:
             resume = out is not None and folder.has_begun(out)
             if out is not None:
                 (out / PRUNED).unlink(missing_ok=True)  # a search saw no use in it; now it is to go on
+                folder.renew(out, composed)
             else:
                 out = folder.create(composed, identity, title=spec.title, sweep=Path(spec.sweep))
             return _ended(spec, out, _attempt(spec, out, resume, report), time.monotonic() - begin)
@@ -59,6 +60,7 @@ def _composed(spec: Spec) -> Composed:
     if spec.composed is None:
         return compose(spec.overrides, spec.config_dir)
     register()  # the resolvers that it uses; its own process has composed nothing
+    folder.check_tables(spec.composed.tables, spec.composed.cfg, "the sweep")
     return spec.composed
 
 

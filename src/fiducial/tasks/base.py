@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -106,8 +106,17 @@ class Task(pl.LightningModule):
     def scores(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return scores from the outputs of all cases of an epoch, on the CPU."""
 
-    def recall(self, scores: Mapping[str, Any]) -> None:
-        """Take from the scores of an earlier test what was decided for it, so that another test decides alike."""
+    def adopt(self, scores: Mapping[str, Any], choices: Sequence[str]) -> None:
+        """Take from the scores of an earlier test what it chose, so that another test does not choose again.
+
+        Args:
+            scores: of that test.
+            choices: names of the options that it was left to choose.
+        """
+
+    def undecided(self) -> list[str]:
+        """Return the names of the options that a test would choose on the validation split."""
+        return []
 
     def share(self, batch: Batch) -> float | Tensor:
         """Return this process's weight in the mean loss of a batch; the weights of all processes sum to 1."""

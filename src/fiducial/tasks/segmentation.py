@@ -18,7 +18,7 @@ from fiducial.data.sample import Sample
 from fiducial.data.sides import sides_of
 from fiducial.data.volumes import PREDICTIONS, file_name, write_mask
 from fiducial.errors import InputError, nearest
-from fiducial.metrics.segmentation import OVERLAP, SCORES, case_scores, columns
+from fiducial.metrics.segmentation import OVERLAP, SCORES, Score, case_scores, columns
 from fiducial.tasks.base import Batch, Task
 from fiducial.tasks.postprocessing import CORRECTIONS, Choice, Correction, ThresholdChoice, corrected, mask_of
 from fiducial.tasks.windows import Windows
@@ -110,7 +110,7 @@ class Segmentation(Task):
         windows_at_once: int = 4,
         flips: Sequence[int] = (),
         supervision: Literal["halving", "equal"] = "halving",
-        scores: Sequence[str] | None = None,
+        scores: Sequence[Score] | None = None,
         tolerance: float = 1.0,
         postprocessing: Correction | Literal["choose"] = "choose",
         threshold: float | Literal["choose"] = 0.5,
@@ -221,12 +221,18 @@ class Segmentation(Task):
         assert isinstance(data, DataModule)
         return data
 
-    def recall(self, scores: Mapping[str, Any]) -> None:
-        """Take the corrections that were chosen for an earlier test."""
-        if self.postprocessing == "choose" and set(scores.get("postprocessing", ())) == set(self.classes[1:]):
-            self.corrections = tuple(scores["postprocessing"][name] for name in self.classes[1:])
-        if self.chosen_threshold is None:
+    def adopt(self, scores: Mapping[str, Any], choices: Sequence[str]) -> None:
+        """Take the threshold, and the corrections class by class in their order, that an earlier test chose."""
+        found = tuple(scores.get("postprocessing", {}).values())
+        if self.postprocessing == "choose" and "postprocessing" in choices and len(found) == len(self.corrections):
+            self.corrections = found
+        if self.chosen_threshold is None and "threshold" in choices:
             self.chosen_threshold = scores.get("threshold")
+
+    def undecided(self) -> list[str]:
+        """Return which of threshold and corrections are to be chosen."""
+        open_ones = {"threshold": self.chosen_threshold is None, "postprocessing": "choose" in self.corrections}
+        return [name for name, is_open in open_ones.items() if is_open]
 
     def on_test_start(self) -> None:
         """Choose the threshold and the corrections that do best on the validation split, unless they are known."""

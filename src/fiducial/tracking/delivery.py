@@ -21,7 +21,7 @@ from fiducial.tracking import journal, store
 from fiducial.tracking.batch import Batch, log_batch
 from fiducial.tracking.journal import Event
 from fiducial.tracking.liveness import FOLDER, LockHeldError, locked
-from fiducial.tracking.receipt import Receipt
+from fiducial.tracking.receipt import RECEIPT, Receipt
 from fiducial.wording import counted
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Delivery:
         self._request_seconds = request_seconds
         self._restore = restore
         self._journal = out / FOLDER / "journal.jsonl"
-        self._receipt_path = out / FOLDER / "delivered.json"
+        self._receipt_path = out / RECEIPT
         self._client: MlflowClient | None = None
         self._known_run: str | None = None
         self._failed_artifacts: Counter[str] = Counter()
@@ -77,7 +77,7 @@ class Delivery:
     def is_complete(self) -> bool:
         """Whether everything in the journal has arrived."""
         receipt = self.receipt
-        return self._journal.exists() and receipt.offset >= self._journal.stat().st_size and not receipt.postponed
+        return self._journal.exists() and receipt.offset == self._journal.stat().st_size and not receipt.postponed
 
     def advance(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Ship what the journal holds and the store does not have yet.

@@ -78,7 +78,7 @@ def alive(out: Path) -> Iterator[None]:
         if descriptor is None:
             raise InputError(
                 f"expected a folder that no other run is using, got {out}, in use by process "
-                f"{path.read_text() or '?'}; wait for it, stop it, or choose another folder"
+                f"{path.read_text(encoding='utf-8') or '?'}; wait for it, stop it, or choose another folder"
             )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -132,7 +132,7 @@ class Marker:
         found = []
         for path in (outputs / "active").glob("*.json"):
             try:
-                found.append((path.stat().st_mtime, cls(**json.loads(path.read_text()))))
+                found.append((path.stat().st_mtime, cls(**json.loads(path.read_text(encoding="utf-8")))))
             except (OSError, ValueError, TypeError):  # settled meanwhile, or written by another version
                 continue
         return [marker for _, marker in sorted(found, key=itemgetter(0))]
@@ -156,7 +156,7 @@ class Marker:
 @cache
 def _boot() -> str:
     path = Path("/proc/sys/kernel/random/boot_id")  # Linux
-    return path.read_text().strip() if path.is_file() else ""
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def end_with_parent(number: int) -> None:
@@ -169,5 +169,5 @@ def write_whole(path: Path, text: str) -> None:
     """Write a small file so that a reader sees the old content or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    draft.write_text(text)
+    draft.write_text(text, encoding="utf-8")
     draft.replace(path)

@@ -170,7 +170,7 @@ def installed() -> dict[str, str]:
 
 def _cpu_model() -> str:
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, platform.processor() or platform.machine())
 
@@ -179,6 +179,6 @@ def _gpu_models() -> tuple[str, ...]:
     """Return the GPUs as the driver lists them, without loading CUDA."""
     models = []
     for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
         models += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
     return tuple(models)

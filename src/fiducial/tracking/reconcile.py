@@ -14,7 +14,7 @@ from fiducial.tracking import store
 from fiducial.tracking.delivery import Delivery, RunDeletedError
 from fiducial.tracking.journal import History, Journal
 from fiducial.tracking.liveness import FOLDER, LockHeldError, Marker, locked
-from fiducial.tracking.tracker import Tracker
+from fiducial.tracking.tracker import DATABASE, Tracker, is_embedded
 
 DIED = "process died without a word (SIGKILL, out of memory or power loss)"
 
@@ -103,7 +103,7 @@ def settle(
     if History.of(out / FOLDER / "journal.jsonl").status == "RUNNING":
         reason = f"it is RUNNING on {marker.host}, or died there; `fiducial doctor` on that machine knows"
         return Reconciled(marker.id, out, died=False, delivered=False, reason=reason)
-    reason = silent.get(marker.uri) or _deliver(marker, out, tracker, stop, silent)
+    reason = silent.get(marker.uri) or _deliver(marker, _uri(marker, outputs, tracker), out, stop, silent)
     try:
         with locked(out / FOLDER / "lock"):  # somebody may have resumed it meanwhile
             if not reason:
@@ -139,12 +139,12 @@ def _conclude(out: Path) -> bool:
 
 
 def _deliver(
-    marker: Marker, out: Path, tracker: Tracker | None, stop: Callable[[], bool], silent: dict[str | None, str]
+    marker: Marker, uri: str | None, out: Path, stop: Callable[[], bool], silent: dict[str | None, str]
 ) -> str:
     """Deliver what is left; return why it did not work, or an empty text."""
-    if marker.uri is None:
+    if uri is None:
         return ""
-    delivery = Delivery(out, _with_credentials(marker.uri, tracker))
+    delivery = Delivery(out, uri)
     if delivery.is_complete:
         return ""
     try:
@@ -159,7 +159,12 @@ def _deliver(
     return "" if delivery.is_complete else delivery.left or "interrupted"
 
 
-def _with_credentials(shown: str, tracker: Tracker | None) -> str:
-    """Return the URI to connect to: markers are written without credentials."""
+def _uri(marker: Marker, outputs: Path, tracker: Tracker | None) -> str | None:
+    """Return the URI to connect to: markers are written without credentials, and before a folder was moved."""
+    shown, here = marker.uri, outputs.resolve() / DATABASE
+    if shown is None:
+        return None
+    if is_embedded(shown) and here.is_file() and not Path(shown.removeprefix("sqlite:///")).exists():
+        return f"sqlite:///{here}"
     known = [tracker.uri if tracker else None, os.environ.get("MLFLOW_TRACKING_URI")]
     return next((uri for uri in known if uri and redact_text(uri) == shown), shown)

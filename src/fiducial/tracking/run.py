@@ -262,6 +262,8 @@ _PLAIN_KEY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*")
 
 
 def _cut(text: str, limit: int) -> str:
+    """Return as much of a text as a store takes; bytes of a path that are no UTF-8 are written out."""
+    text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= limit else f"{text[: limit - 2]} …"
 
 

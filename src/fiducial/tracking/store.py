@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
 import re
 import sqlite3
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -26,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # which pages the UI shows
 _PREFIX = "sqlite:///"
+LOCK_SECONDS = 120.0  # that making or opening a database takes at most, with others in the queue
 _LARGE_BYTES = 2 << 30
 
 
@@ -124,14 +127,28 @@ def database(uri: str) -> Path | None:
 
 @contextmanager
 def store_lock(uri: str) -> Iterator[None]:
-    """Let one process at a time make or open a SQLite store; nothing to do for a server."""
+    """Let one process at a time make or open a SQLite store; nothing to do for a server.
+
+    Raises:
+        OSError: another process has not come to an end with it for long; it may have been stopped.
+    """
     path = database(uri)
     if path is None:
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise OSError(
+                        errno.EAGAIN, f"in use by another process for {LOCK_SECONDS:.0f} s", file.name
+                    ) from None
+                time.sleep(0.02)
         yield
 
 

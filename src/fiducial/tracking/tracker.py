@@ -75,6 +75,11 @@ def embedded_uri(outputs: Path) -> str:
     return f"sqlite:///{path}"
 
 
+def is_embedded(uri: str) -> bool:
+    """Tell whether a store is the embedded one of some folder of runs."""
+    return uri.startswith("sqlite:///") and uri.endswith(f"/{DATABASE}")
+
+
 def _store_uri(uri: str | None, outputs: Path) -> str | None:
     """Return the URI to connect to: absolute, complete, and of a kind that MLflow takes."""
     if uri is None:

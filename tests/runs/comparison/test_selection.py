@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,15 @@ def test_by_sweep_with_the_runs_that_were_done_before(write: Write, outputs: Pat
     assert names(outputs, sweep="digits-1234") == names(outputs, sweep=str(sweep)) == [before.name, started.name]
     with pytest.raises(InputError, match="did you mean digits-1234"):
         names(outputs, sweep="digits-1243")
+
+
+def test_by_search_with_the_runs_that_it_found_done(write: Write, outputs: Path) -> None:
+    found, _ = write("a"), write("b")
+    place = outputs / "sweeps" / "search"
+    place.mkdir(parents=True)
+    content = {"search": {}, "runs": [os.path.relpath(found, place)]}
+    (place / "sweep.json").write_text(json.dumps(content))
+    assert names(outputs, sweep="search") == [found.name]
 
 
 def test_nothing_is_asked_for(outputs: Path) -> None:

@@ -56,6 +56,26 @@ def test_keys_that_end_alike_are_told_apart(write: Write) -> None:
     assert names(settings) == ["optimizer.lr=1 loss.lr=1", "optimizer.lr=2 loss.lr=2"]
 
 
+def test_a_key_that_is_the_ending_of_another_is_named_whole(write: Write) -> None:
+    settings = grouped(*(write("a", settings={"patience": n, "scheduler.patience": n}) for n in (1, 2)))
+    assert names(settings) == ["patience=1 scheduler.patience=1", "patience=2 scheduler.patience=2"]
+
+
+def test_runs_of_other_tables_are_other_settings(write: Write) -> None:
+    old = [write("a", seed=seed, tables=["1" * 64]) for seed in (0, 1)]
+    new = [write("a", seed=seed, tables=["2" * 64]) for seed in (1, 2)]
+    settings = grouped(*old, *new)
+    assert [len(setting.members) for setting in settings] == [2, 2]
+    assert names(settings) == ["tables=11111111", "tables=22222222"]
+
+
+def test_a_default_in_other_words_is_the_same_setting(write: Write) -> None:
+    network = {"model._target_": "fiducial.models.plain_cnn.PlainCNN"}
+    written = [write("a", seed=n, settings={**network, "model.dropout": value}) for n, value in enumerate((0, 0.0))]
+    (setting,) = grouped(*written, write("a", seed=2, settings=network))
+    assert len(setting.members) == 3
+
+
 def test_an_older_run_is_read_from_its_configuration_and_journal(write: Write) -> None:
     run = write("a")
     record = json.loads((run / "run.json").read_text())

@@ -54,7 +54,7 @@ def _row(comparison: Comparison, entry: Entry, metric: str) -> Mapping[str, str]
         **{key: entry.settings.get(key, "") for key in comparison.keys},
         "runs": " ".join(entry.runs),
         "repetitions": entry.repetitions,
-        comparison.objective: entry.objective,
+        "objective_value" if comparison.objective in comparison.keys else comparison.objective: entry.objective,
         "metric": metric,
         "better": "lower" if metric in comparison.falling else "higher",
         "score": score.value,

@@ -51,9 +51,15 @@ def learning_curves(
     return figure
 
 
+def _without_stage(name: str) -> str:
+    """Return `dice/lesion` of `val/dice/lesion`, and what has no stage as it is."""
+    stage, _, rest = name.partition("/")
+    return rest if stage in STAGES else name
+
+
 def _choose(history: Mapping[str, Points], objective: str) -> list[str]:
-    present = {name.rpartition("/")[2] for name in history}
-    wanted = ["loss", objective.rpartition("/")[2], *PREFERRED]
+    present = {_without_stage(name) for name in history}
+    wanted = ["loss", _without_stage(objective), *PREFERRED]
     return [name for name in dict.fromkeys(wanted) if name in present][:6]
 
 
@@ -64,7 +70,7 @@ def _panel(axes: Axes, metric: str, history: Mapping[str, Points], selected_epoc
     if points := history.get(metric) or history.get(f"train/{metric}" if metric == "lr" else ""):
         _line(axes, points, GREY, None)
     if selected_epoch is not None:
-        label = f"selected epoch: {selected_epoch + 1} (objective: {_title(objective.rpartition('/')[2])})"
+        label = f"selected epoch: {selected_epoch + 1} (objective: {_title(_without_stage(objective))})"
         axes.axvline(selected_epoch + 1, color=GREY, linestyle="--", linewidth=1, label=label)
     axes.set_title(_title(metric))
     axes.set_xlabel(f"epoch{_mark_selected(axes, metric, history, selected_epoch)}")

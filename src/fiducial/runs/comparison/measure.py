@@ -104,7 +104,7 @@ def choose_metrics(asked: Sequence[str], table: Table, objective: str) -> tuple[
         return tuple(dict.fromkeys(asked))
     if table.probabilities is not None:
         return USUAL
-    followed = objective.rpartition("/")[2]
+    followed = objective.removeprefix("val/")
     return (followed,) if followed in known else known[:1]
 
 

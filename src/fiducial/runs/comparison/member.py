@@ -69,7 +69,7 @@ class Member:
         place: where its files are.
         choices: option of each group.
         settings: every scalar setting by dotted key, as text.
-        study: experiment in the tracking UI.
+        tables: what tells the content of the text files that list its cases and their splits.
         time: of its end, in seconds, to tell the later of two.
         objective: name of its validation metric.
         value: of that metric at the tested checkpoint; None if nobody knows.
@@ -82,6 +82,7 @@ class Member:
     time: float
     objective: str
     value: float | None
+    tables: tuple[str, ...] = ()
 
 
 def of_folder(out: Path) -> Member:
@@ -107,6 +108,7 @@ def of_folder(out: Path) -> Member:
         time=ended,
         objective=objective,
         value=value if value is not None and math.isfinite(value) else None,
+        tables=record.short_tables,
     )
 
 
@@ -130,6 +132,7 @@ def of_store(client: MlflowClient, run: Run) -> Member:
         time=(run.info.end_time or 0) / 1000,
         objective=objective,
         value=at_epoch[-1] if at_epoch else None,
+        tables=tuple(run.data.tags.get("fiducial.tables", "").split()),
     )
 
 

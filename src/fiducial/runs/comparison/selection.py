@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fiducial.errors import InputError, nearest
 from fiducial.runs import folder
 from fiducial.runs.comparison.member import Member, of_folder, of_store
+from fiducial.tracking.receipt import Receipt
 from fiducial.wording import counted
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 SWEEPS, SWEEP = "sweeps", "sweep.json"
-RECEIPT = Path("tracking") / "delivered.json"
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,7 @@ class Finder:
     @cached_property
     def ids(self) -> dict[str, Path]:
         """Folders of the runs that were delivered to a tracking store, by id."""
-        found = {}
-        for out in self.folders:
-            try:
-                found[str(json.loads((out / RECEIPT).read_text())["run_id"])] = out
-            except (FileNotFoundError, ValueError, KeyError):
-                continue
-        return found
+        return {run_id: out for out in self.folders if (run_id := Receipt.run_id_in(out))}
 
     @cached_property
     def studies(self) -> dict[Path, str]:
@@ -135,9 +129,13 @@ class Finder:
                 f"--sweep: expected the folder or the name of a sweep, got {sweep!r}{nearest(sweep, known)} (sweeps in "
                 f"{self.outputs}: {', '.join(sorted(known)) or 'none'})"
             )
-        planned = {job["identity"] for job in json.loads((place / SWEEP).read_text()).get("jobs", [])}
+        content = json.loads((place / SWEEP).read_text(encoding="utf-8"))
+        planned = {job["identity"] for job in content.get("jobs", [])}
+        done = {(place / run).resolve() for run in content.get("runs", [])}  # of a search, some may be of another one
         records = ((out, folder.record(out)) for out in self.folders)
-        return [out for out, record in records if record.identity in planned or _sweep(out, record) == place]
+        return [
+            out for out, record in records if out in done or record.identity in planned or _sweep(out, record) == place
+        ]
 
     def in_experiment(self, name: str) -> list[Path]:
         """Return the folders of an experiment's runs; none where a server may have them.

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fiducial.config import GROUPS
-from fiducial.config.defaults import known_default
+from fiducial.config.defaults import is_default, known_default
 from fiducial.errors import InputError
 from fiducial.runs.comparison.member import Member
 from fiducial.wording import brief, counted
 
-SEED, FOLD = "seed", "data.fold"
+SEED, FOLD, TABLES = "seed", "data.fold", "data.tables"
 WITHOUT_EFFECT = ("launcher", "search", "tracking")
 # Of the hardware, what changes the arithmetic; which device it is and how many processes share the work does not.
 ARITHMETIC = ("precision", "accumulate", "clip_norm", "sync_batchnorm")
@@ -148,7 +148,8 @@ def _repetition(member: Member) -> tuple[str, str]:
 
 def _relevant(member: Member) -> dict[str, str]:
     given = {key: value for key, value in member.settings.items() if _is_setting(key)}
-    return {key: value for key, value in given.items() if value != known_default(member.settings, key)}
+    own = {key: value for key, value in given.items() if not is_default(member.settings, key)}
+    return {**own, TABLES: " ".join(member.tables)} if member.tables else own
 
 
 def _value(setting: Setting, key: str) -> str | None:
@@ -177,5 +178,6 @@ def _shortened(keys: Sequence[str]) -> dict[str, str]:
     for key in keys:
         parts = key.split(".")
         endings = (".".join(parts[-n:]) for n in range(1, len(parts) + 1))
-        short[key] = next(e for e in endings if sum(other == e or other.endswith(f".{e}") for other in keys) == 1)
+        unique = (e for e in endings if sum(other == e or other.endswith(f".{e}") for other in keys) == 1)
+        short[key] = next(unique, key)
     return short

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,8 +137,10 @@ class Search:
             if spec := self._spec(trial):
                 yield spec
 
-    def ended(self, ending: Ending) -> None:
+    def ended(self, ending: Ending) -> Ending:
         """Learn how a run ended; one that was stopped, or is run elsewhere, is left for the next command.
+
+        A run whose objective is not a finite number counts as failed.
 
         Raises:
             InputError: the run does not have the objectives that are searched for, nor will any other.
@@ -145,15 +148,20 @@ class Search:
         numbers = [ending.number, *self._twins.pop(ending.number, [])]
         self._running = {key: number for key, number in self._running.items() if number != ending.number}
         if ending.state in ("elsewhere", "stopped"):
-            return
+            return ending
         notes = {OUT: self._relative(ending.out)} if ending.out else {}
-        if ending.message:
-            notes[MESSAGE] = redact_text(ending.message)
         values = values_of(Path(ending.out), self.question.objectives) if ending.state == "done" else None
         if values and not all(map(math.isfinite, values)):
-            notes[MESSAGE], values = f"undefined objective: {values}", None
+            found = ", ".join(f"{name} {value:g}" for name, value in zip(self.question.objectives, values, strict=True))
+            values, ending = (
+                None,
+                replace(ending, state="failed", message=f"a search needs finite objectives, got {found}"),
+            )
+        if ending.message:
+            notes[MESSAGE] = redact_text(ending.message)
         for number in numbers:
             self.trials.tell(number, values, pruned=ending.state == "pruned", **notes)
+        return ending
 
     def elsewhere(self) -> int:
         """Return how many trials other living searches have in hand."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import secrets
 import socket
@@ -113,7 +114,8 @@ class Owner:
     def __init__(self, outputs: Path) -> None:
         self._folder = outputs / "active"
         self._lock: AbstractContextManager[int] | None = None
-        self.name = f"{socket.gethostname()}/{secrets.token_hex(6)}"
+        place = hashlib.sha256(str(outputs.resolve()).encode()).hexdigest()[:8]
+        self.name = f"{socket.gethostname()}/{place}/{secrets.token_hex(6)}"
 
     def hold(self) -> None:
         """Be alive from now on."""
@@ -129,18 +131,21 @@ class Owner:
             self._lock = None
 
     def is_gone(self, name: str) -> bool:
-        """Tell whether another owner is no longer alive; one on another machine counts as alive."""
+        """Tell whether another owner is no longer alive; one whose lock is not in reach from here counts as alive."""
         if name in (self.name, NOBODY):
             return name == NOBODY
         path = self._path(name)
         if not path.exists():
-            return name.partition("/")[0] == socket.gethostname()
+            return name.rpartition("/")[0] == self.name.rpartition("/")[0]
         try:
             with locked(path):
-                path.unlink()
                 return True
         except LockHeldError:
             return False
 
+    def forget(self, name: str) -> None:
+        """Remove the lock of an owner that is gone, once nothing is in its hands any more."""
+        self._path(name).unlink(missing_ok=True)
+
     def _path(self, name: str) -> Path:
-        return self._folder / f"{name.partition('/')[2]}.search"
+        return self._folder / f"{name.rpartition('/')[2]}.search"

@@ -116,12 +116,17 @@ class Trials:
 
         self._owner.hold()
         taken: list[FrozenTrial] = []
+        gone: set[str] = set()
         with self._alone():
             for trial in list(self):
-                if trial.state == TrialState.RUNNING and self._owner.is_gone(trial.user_attrs.get(OWNER, NOBODY)):
+                owner = trial.user_attrs.get(OWNER, NOBODY)
+                if trial.state == TrialState.RUNNING and self._owner.is_gone(owner):
                     self._take(trial, taken)
+                    gone.add(owner)
                 elif trial.state == TrialState.FAIL:
                     self.study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number})
+        for owner in gone - {NOBODY}:
+            self._owner.forget(owner)
         return taken
 
     def ask(self) -> Trial | None:
@@ -214,7 +219,8 @@ class Trials:
     def _next_point(self, trials: Sequence[FrozenTrial]) -> dict[str, Any] | None:
         """Return the first point of the grid that has no trial."""
         assert self._grid is not None
-        taken = [self.texts(trial) for trial in trials]
+        whole = (trial for trial in trials if trial.params.keys() == self._distributions.keys())  # none in the making
+        taken = [self.texts(trial) for trial in whole]
         return next((_values(point, self._distributions) for point in self._grid if point not in taken), None)
 
     def _agree(self) -> None:
