@@ -1,4 +1,4 @@
-"""When Python looks for garbage: not among modules, of which there are a million objects and none is garbage."""
+"""When Python collects garbage: not during an import, which makes some million objects and no garbage."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def spared() -> Iterator[None]:
-    """Import large libraries: nothing is looked for meanwhile, and what is there at the end never again, if any is new.
+    """Import large libraries in the body; no garbage is collected while it runs.
 
-    Otherwise a quarter of the time of an import goes into it; in a process that is forked from this one, looking
-    would also copy every page of it.
+    If it imported a module, later collections pass over all objects that there are at its end. Collecting takes a
+    quarter of the time of such an import; a process that is forked from this one would also copy every page that a
+    collection looks at.
     """
     collecting, known = gc.isenabled(), len(sys.modules)
     gc.disable()

@@ -40,7 +40,8 @@ class Hardware:
         devices: processes on this machine, each with a device of its own; "auto" takes all GPUs.
         num_nodes: machines; more than one needs a launcher (SLURM, torchrun) that starts the processes.
         strategy: how several processes work together: auto (ddp), ddp or fsdp.
-        precision: as Lightning names it, or "fastest": bfloat16 where the device computes in it, else 32 bit.
+        precision: as Lightning names it, or "fastest": bf16-mixed where the device computes in bfloat16, 16-mixed on
+            a CUDA GPU that does not, else 32 bit.
         channels_last: keep 2D images and weights with channels as the fastest axis.
         compile: compile the network with `torch.compile`.
         threads: of the CPU, for each process; by default the cores (or OMP_NUM_THREADS) divided by the processes.

@@ -74,8 +74,9 @@ def bootstrap(
     undefined (no positive case for AUROC) is left out for that score, and `num_resamples_used` tells. One subject
     has no interval.
 
-    Where all answers are right, or all wrong, no resample differs, and the bounds are the exact ones of that many
-    subjects of the rarest kind that the score is about (`exact_bounds`); scores that are no shares have none then.
+    Where all answers are right, or all wrong, every resample gives the same value. A score that is a share then has
+    exact bounds (`exact_bounds`): those of as many subjects as the score is about, and of a score about several
+    classes those of the class with the fewest subjects. Other scores have no bounds in that case.
 
     The calibration error's interval is reflected about its value: a resample is one more layer of noise in
     each bin, so the resampled errors lie above the value as the value lies above the truth, and plain

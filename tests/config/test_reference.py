@@ -52,6 +52,16 @@ def test_an_option_overrides_its_class() -> None:
     assert of("model", "unet")["model.in_channels"].value == "from the data or the task"
 
 
+def test_an_empty_text_is_a_default_and_none_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    table = of("data", "table")
+    assert (table["data.source.modality"].value, table["data.source.path"].value) == ("''", "")
+    assert of("model", "center_point_segresnet")["model.backbone.norm_name"].value == "''"
+    assert run("options", ["data", "--markdown"]) == 0
+    page = capsys.readouterr().out
+    assert "| `data.source.modality` | str | `''` |" in page
+    assert "| `data.source.path` | str or Path | must be given |" in page
+
+
 def test_own_classes_say_what_every_setting_means() -> None:
     untold = [
         (part.target, one.key)

@@ -4,14 +4,19 @@
     location      where the groups and their options live
     overrides     what the command line may say
     definition    where a dotted name is defined, found in source files without importing them
-    annotation    whether a value fits an annotation
     signature     the arguments that a class takes
+    docstring     what a docstring says of each of them
+    annotation    whether a value fits an annotation
+    component     whether the keys of a component are arguments of its class, and their values of the right kind
     limits        which values no run can use
     defaults      which values say what a class does anyway
     contract      which options fit each other
+    wrapped       what a network that another one wraps is told about the data
     composition   overrides in, one complete and checked configuration out
+    construction  from a node of the configuration to the object that it describes
     change        which overrides of a run still hold where other options are named
     scalars       a configuration as a flat table of settings
+    reference     what can be set of an option
 
 Nothing in this package imports torch.
 """

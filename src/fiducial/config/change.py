@@ -1,7 +1,7 @@
-"""A run's command line with other options named: which of its own overrides still hold.
+"""Which overrides of a run still hold where other options are named, as `fiducial evaluate RUN data=…` does.
 
-What the run set inside a component holds as long as the option named anew has a component of the same class there.
-What says which of the old cases are used holds for these alone.
+`data.source.path=a.csv` holds if the option that is named now has an object of the same class at `data.source`, and is
+left out otherwise. Overrides that say which cases are in which split are left out with any other option of data.
 """
 
 from __future__ import annotations

@@ -82,6 +82,8 @@ def _shown(value: Any) -> str:
     match value:
         case None:
             return "null"
+        case "":
+            return "''"
         case bool():
             return str(value).lower()
         case str() if value.startswith("${"):

@@ -65,13 +65,15 @@ class RunConfig:
         study: experiment in the tracking UI that the run belongs to; by default the preset's or data set's name.
         seed: every random draw of the run follows from it.
         epochs: passes over the training split.
-        objective: validation metric that selects the checkpoint, higher is better unless it is a loss.
+        objective: validation metric that selects the checkpoint; losses, errors, distances and false_positives are
+            better the lower, all others the higher (`fiducial.objective` tells by the name).
         select: "best" tests the checkpoint with the best objective, "last" that of the last epoch.
         patience: stop after so many epochs without a better objective; never if empty.
-        resume: folder of an interrupted run to go on with, or "auto": the interrupted run of this command.
+        resume: folder of an interrupted run to go on with; or "auto": the latest run with the settings of this command,
+            which is left alone if it is finished, and a new one if there is none.
         outputs: folder of runs, the tracking database and artifacts.
         data_dir: folder in which data sets are found, and into which they are downloaded.
-        cache_dir: folder of decoded images.
+        cache_dir: folder of what is made of data sets once: decoded images, prepared cases, hashes of files.
         trainer: further arguments of `pytorch_lightning.Trainer`.
     """
 

@@ -10,11 +10,13 @@ Mask = NDArray[np.bool_]
 
 
 def skeleton(mask: Mask) -> Mask:
-    """Return the centre lines of a mask: in 2D one pixel wide and as connected as it; in 3D those of openings.
+    """Return the centre lines of a mask.
 
-    2D: Zhang and Suen, A fast parallel algorithm for thinning digital patterns, CACM 27:236, 1984; a part that it
-    deletes as a whole keeps a pixel. 3D: the pixels
-    that no opening of an erosion brings back (Lantuéjoul; the skeleton that soft clDice is defined by).
+    2D: thinned by Zhang and Suen (A fast parallel algorithm for thinning digital patterns, CACM 27:236, 1984). Lines
+    are one pixel wide and as connected as the mask; of a part that thinning deletes, one pixel is kept.
+
+    3D: Lantuéjoul's skeleton, by which soft clDice is defined. Its voxels are those that
+    an opening takes from the mask, or from any of its erosions.
     """
     return _thinned(mask) if mask.ndim == 2 else _residues(mask)
 

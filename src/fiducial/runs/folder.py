@@ -2,15 +2,18 @@
 
 config.yaml       every value of the run
 run.json          what identifies it: a hash of its settings, the options picked, the command
+splits.csv        which split each case is in
 checkpoints/      last, previous, best
 tracking/         journal of everything that was tracked
-predictions.csv   what it predicted for each test case; or, of masks:
+predictions.csv   what it predicted for each test case; or, of masks and boxes:
 case_scores.csv   the scores of each test case
 predictions/      its mask
+detections.json   its boxes
 scores.json       test scores with intervals
 figures/          pictures
 profile/          of debug=profile: trace and operators of training steps
 process-1.log     what process 1, 2, … of a data-parallel run printed, if it failed
+evaluations/      a folder for each time that it was scored again
 """
 
 from __future__ import annotations

@@ -3,5 +3,6 @@
 content    what it says
 terminal   tables in the terminal
 page       one HTML page
+picture    a forest plot
 files      CSV and LaTeX
 """

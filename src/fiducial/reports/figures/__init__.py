@@ -7,11 +7,16 @@
     reliability      does 80 % confidence mean 80 % right
     mistakes         the images on which the network is most wrong
     forest           differences of settings from a reference
+    settings         runs and intervals of a sweep's settings, side by side
     modalities       a score for every choice of modalities
-
+    overlay          masks over images
+    anatomical       the three planes of a volume
+    class_scores     how scores of cases spread, class by class
     froc             how many boxes are found, at how many false positives
     box_overlay      boxes over images
     activation       where a classifier looked
+    search           a search's history, importance and Pareto front
+    parallel         a search's trials, a line each
 
 Every function returns a matplotlib figure that belongs to nobody else: no global state, no display. Nothing here
 imports torch.
