@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from fiducial.runs.comparison.member import Member, of_folder
+from fiducial.runs.comparison.member import of_folder
 from fiducial.runs.comparison.setting import Setting, differing, labels, settings_of
 
 Write = Callable[..., Path]
@@ -74,22 +72,6 @@ def test_a_default_in_other_words_is_the_same_setting(write: Write) -> None:
     written = [write("a", seed=n, settings={**network, "model.dropout": value}) for n, value in enumerate((0, 0.0))]
     (setting,) = grouped(*written, write("a", seed=2, settings=network))
     assert len(setting.members) == 3
-
-
-def test_an_older_run_is_read_from_its_configuration_and_journal(write: Write) -> None:
-    run = write("a")
-    record = json.loads((run / "run.json").read_text())
-    del record["settings"]
-    (run / "run.json").write_text(json.dumps(record))
-    (run / "scores.json").write_text(json.dumps({"epoch": 1}))
-    (run / "config.yaml").write_text("seed: 5\nobjective: val/auroc\noptimizer: {lr: 0.1}\noutputs: /x\n")
-    (run / "tracking").mkdir()
-    points: list[Any] = [["val/auroc", 0.3, 0, 0], ["val/auroc", 0.7, 0, 1], ["val/auroc", 0.5, 0, 2]]
-    events = [{"event": "run", "id": "x"}, {"event": "metrics", "points": points}]
-    (run / "tracking" / "journal.jsonl").write_text("\n".join(json.dumps(event) for event in events))
-    member: Member = of_folder(run)
-    assert member.settings == {"seed": "5", "objective": "val/auroc", "optimizer.lr": "0.1"}
-    assert (member.objective, member.value) == ("val/auroc", 0.7)
 
 
 def test_a_default_written_out_is_the_same_setting(write: Write) -> None:

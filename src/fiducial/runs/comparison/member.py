@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fiducial.config import GROUPS
 from fiducial.errors import InputError
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 COUNTED = ("parameters",)  # logged beside the settings; it follows from them
-JOURNAL = Path("tracking") / "journal.jsonl"
 
 
 class Place(Protocol):
@@ -96,17 +94,14 @@ def of_folder(out: Path) -> Member:
         ended = (out / folder.SCORES).stat().st_mtime
     except FileNotFoundError:
         raise InputError(f"run {out} has not come to its end: it has no {folder.SCORES}") from None
-    record = folder.record(out)
-    settings = record.settings or _settings_of_older(out)
-    objective = str(settings.get("objective", ""))
-    value = scores["objective"]["value"] if "objective" in scores else _journalled(out, objective, scores.get("epoch"))
+    record, value = folder.record(out), scores["objective"]["value"]
     return Member(
         name=out.name,
         place=Folder(out),
         choices=record.choices,
-        settings={key: str(value) for key, value in settings.items()},
+        settings={key: str(value) for key, value in record.settings.items()},
         time=ended,
-        objective=objective,
+        objective=str(record.settings.get("objective", "")),
         value=value if value is not None and math.isfinite(value) else None,
         tables=record.short_tables,
     )
@@ -134,24 +129,3 @@ def of_store(client: MlflowClient, run: Run) -> Member:
         value=at_epoch[-1] if at_epoch else None,
         tables=tuple(run.data.tags.get("fiducial.tables", "").split()),
     )
-
-
-def _settings_of_older(out: Path) -> dict[str, Any]:
-    """Return settings from the configuration, for a run whose record has none."""
-    from fiducial.config import settings
-
-    return settings(folder.config(out))
-
-
-def _journalled(out: Path, objective: str, epoch: int | None) -> float | None:
-    """Return the objective at the tested epoch from the journal, for a run whose scores lack it."""
-    wanted, found = f'"{objective}"'.encode(), None
-    if not (out / JOURNAL).is_file():
-        return None
-    with (out / JOURNAL).open("rb") as lines:
-        for line in lines:
-            if wanted in line and (event := json.loads(line))["event"] == "metrics":
-                for key, value, _, step in event["points"]:
-                    if key == objective and step == epoch:
-                        found = float(value)
-    return found
