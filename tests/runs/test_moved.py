@@ -12,6 +12,7 @@ from fiducial.checkpoints import Checkpoints
 from fiducial.cli.command import run
 from fiducial.errors import InputError
 from fiducial.runs import folder
+from fiducial.tracking.journal import read
 
 pytestmark = pytest.mark.slow
 
@@ -38,16 +39,27 @@ def interrupted(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return out
 
 
+def tags(out: Path) -> dict[str, str]:
+    """Return a run's tags, from its journal."""
+    found: dict[str, str] = {}
+    for event, _ in read(out / "tracking" / "journal.jsonl"):
+        found |= event["values"] if event["event"] == "tags" else {}
+    return found
+
+
 @pytest.mark.parametrize("how", ["by its folder", "by the same command"])
 def test_a_run_goes_on_where_its_folder_is_now(
     how: str, interrupted: Path, train: Train, weights: Weights, tmp_path: Path
 ) -> None:
     whole = train(outputs="whole")
+    made_by = tags(interrupted)["fiducial.command"]
     if how == "by its folder":
         assert run("train", [f"resume={interrupted}"]) == 0
     else:
         assert train("resume=auto", outputs="after") == interrupted
     assert all(torch.equal(value, weights(interrupted)[name]) for name, value in weights(whole).items())
+    assert tags(interrupted)["fiducial.command"] == made_by
+    assert tags(interrupted)["fiducial.resumed_by"]
     assert not (tmp_path / "before").exists()
     assert folder.config(interrupted).outputs == str(tmp_path / "after")
 
@@ -69,5 +81,8 @@ def test_files_that_cannot_be_read_keep_no_other_run_from_being_found(train: Tra
     (broken / "tracking" / "delivered.json").write_text("")
     assert folder.find(out.name, tmp_path / "outputs") == out
     assert folder.latest(tmp_path / "outputs", folder.record(out).identity) == out
+    other = train("epochs=1", "optimizer.lr=0.05")
+    assert folder.latest(tmp_path / "outputs", folder.record(out).identity) == out, "the later one has other settings"
+    assert folder.latest(tmp_path / "outputs", folder.record(other).identity) == other
     with pytest.raises(InputError, match="names no run"):
         folder.find("nowhere", tmp_path / "outputs")

@@ -21,7 +21,7 @@ from fiducial.sweeps.pruning import PrunedError, Pruner
 from fiducial.sweeps.search.search import Search
 from fiducial.sweeps.search.sweeper import find
 from fiducial.sweeps.worker import execute
-from fiducial.tracking.journal import read
+from fiducial.tracking.journal import History, read
 
 TINY = (
     "hardware=cpu",
@@ -135,6 +135,7 @@ def test_a_bad_run_ends_early(searching: Callable[..., Search], monkeypatch: pyt
     pruned = json.loads((out / "pruned.json").read_text())
     assert pruned["epoch"] == 2
     assert not (out / "scores.json").exists()
+    assert History.of(out / "tracking" / "journal.jsonl").status == "KILLED"
     search.ended(ending)
     (trial,) = search.trials
     assert trial.state == TrialState.PRUNED

@@ -12,6 +12,8 @@ from fiducial.config import compose
 from fiducial.runs import folder
 from fiducial.sweeps import worker
 from fiducial.sweeps.job import Spec
+from fiducial.sweeps.ledger import claimed
+from fiducial.tracking.liveness import alive
 
 
 @pytest.fixture
@@ -45,3 +47,15 @@ def test_a_run_that_goes_on_takes_the_places_of_the_command(
     monkeypatch.setattr(worker, "train", lambda cfg, out, **_: trained.append(f"{out.name} {cfg.data_dir}"))
     worker.execute(spec)
     assert trained == [f"{out.name} {spec.composed.cfg.data_dir}"]
+
+
+def test_a_run_in_the_hands_of_another_process_is_left_to_it(spec: Spec, tmp_path: Path) -> None:
+    assert spec.composed is not None
+    identity, outputs = spec.composed.identity(), tmp_path / "outputs"
+    with claimed(outputs, identity):
+        assert worker.execute(spec).state == "elsewhere"
+    assert not (outputs / "runs").exists()
+    out = folder.create(spec.composed, identity, title="one")
+    with alive(out):
+        ending = worker.execute(spec)
+    assert (ending.state, ending.out) == ("elsewhere", str(out))

@@ -28,7 +28,10 @@ def log_provenance(run: Run, cfg: DictConfig, out: Path, data: DataModule) -> No
     fingerprint = fingerprint_of(data.source)
     run.log_params({**record.choices, **settings(cfg)})
     run.log_dataset(record.choices["data"], fingerprint["sha256"], _profile(data))
-    run.set_tags({**origin.as_tags(), **_identity(record.identity, fingerprint, origin)})
+    tags, table = origin.as_tags(), "provenance.json"
+    if run.resumed:  # what made it is not forgotten for what went on with it
+        tags["fiducial.resumed_by"], table = tags.pop("fiducial.command"), "provenance_resumed.json"
+    run.set_tags({**tags, **_identity(record.identity, fingerprint, origin)})
     run.set_tags({"fiducial.select": cfg.select, "fiducial.objective": cfg.objective, "fiducial.folder": out.name})
     run.set_tags({f"fiducial.{kind}": str(len(texts)) for kind, texts in (data.gate.leaks or {}).items()})
     run.set_tags({"fiducial.looked_for": data.gate.looked_for})
@@ -36,7 +39,7 @@ def log_provenance(run: Run, cfg: DictConfig, out: Path, data: DataModule) -> No
         run.set_tags({"fiducial.tables": " ".join(record.short_tables)})
     write_atomically(out / folder.SPLITS, as_text(data.cases))
     run.log_text(redact_text((out / folder.CONFIG).read_text(encoding="utf-8")), "config.yaml")
-    run.log_text(json.dumps(origin.as_dict(), indent=1), "provenance.json")
+    run.log_text(json.dumps(origin.as_dict(), indent=1), table)
     run.log_text(json.dumps(fingerprint, indent=1), "data.json")
     if origin.diff:
         run.log_text(origin.diff, "uncommitted.diff")
