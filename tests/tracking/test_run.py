@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 import threading
 import time
 from contextlib import suppress
@@ -10,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from fiducial.errors import InputError
-from fiducial.tracking import NullRun, Run, Tracker, journal, reconcile, track
+from fiducial.tracking import NullRun, Run, Tracker, journal, reconcile, store, track
 from fiducial.tracking.delivery import Delivery
 from fiducial.tracking.journal import Journal
 from fiducial.tracking.liveness import Marker
@@ -272,8 +273,6 @@ def test_a_run_resumed_with_a_store_sends_all_it_did_without(outputs):
 
 
 def test_a_database_that_was_lost_is_filled_again(tracker, empty_database):
-    import shutil
-
     with track(tracker.outputs / "a", tracker, name="a", experiment="test") as run:
         run.log_metrics({"loss": 1}, 0)
     other = Tracker(outputs=tracker.outputs, uri=f"sqlite:///{tracker.outputs}/second.db", system_metrics_seconds=0)
@@ -455,12 +454,25 @@ def moved(tracker, tmp_path):
 def test_a_folder_of_runs_that_was_moved_keeps_its_runs(tracker, tmp_path):
     with track(tracker.outputs / "a", tracker, name="a", experiment="test") as run:
         run.log_metrics({"loss": 1}, 0)
+        run.log_text("before", "before.txt")
     there = moved(tracker, tmp_path)
     with track(there.outputs / "a", there, name="a", experiment="test", resume=True) as run:
         run.log_metrics({"loss": 2}, 1)
     client, found = mlflow_run(there)
     assert points(client, found, "loss") == [(0, 1), (1, 2)]
+    assert found.info.artifact_uri.startswith(f"{(there.outputs / 'artifacts' / 'test').as_uri()}/")
+    assert Path(client.download_artifacts(found.info.run_id, "before.txt")).read_text() == "before"
     assert not tracker.outputs.exists()
+
+
+def test_a_database_that_was_copied_is_left_as_it_is(tracker, tmp_path):
+    with track(tracker.outputs / "a", tracker, name="a", experiment="test") as run:
+        run.log_text("before", "before.txt")
+    shutil.copytree(tracker.outputs, tmp_path / "copy")
+    assert store.follow(tmp_path / "copy" / "mlflow.db") == 0
+    tracker.outputs.rename(tmp_path / "kept elsewhere")
+    assert store.follow(tmp_path / "copy" / "mlflow.db") == 1
+    assert store.follow(tmp_path / "copy" / "mlflow.db") == 0
 
 
 def test_a_dead_run_of_a_folder_that_was_moved_is_delivered_where_it_is_now(tracker, tmp_path):

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run MLflow's server until Ctrl-C."""
-    from fiducial.tracking.store import artifact_root, check_database, prepare_mlflow
+    from fiducial.tracking.store import artifact_root, check_database, follow, prepare_mlflow
     from fiducial.tracking.tracker import DATABASE, embedded_uri
 
     outputs = Path(args.outputs).expanduser().resolve()
@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
             f"there are no tracked runs in {outputs} ({DATABASE} is missing); `fiducial train` makes one{where}"
         )
     check_database(database)
+    with suppress(sqlite3.OperationalError):  # one that may only be read
+        follow(database)
     _check_port(args.port)
     prepare_mlflow()
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # ten processes for language models' judges

@@ -164,7 +164,9 @@ def _uri(marker: Marker, outputs: Path, tracker: Tracker | None) -> str | None:
     shown, here = marker.uri, outputs.resolve() / DATABASE
     if shown is None:
         return None
-    if is_embedded(shown) and here.is_file() and not Path(shown.removeprefix("sqlite:///")).exists():
-        return f"sqlite:///{here}"
+    if is_embedded(shown):
+        before = Path(shown.removeprefix("sqlite:///"))
+        if not before.exists() and (here.is_file() or not before.parent.exists()):
+            return f"sqlite:///{here}"
     known = [tracker.uri if tracker else None, os.environ.get("MLFLOW_TRACKING_URI")]
     return next((uri for uri in known if uri and redact_text(uri) == shown), shown)

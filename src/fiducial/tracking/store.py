@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from fiducial.errors import InputError
 from fiducial.garbage import spared
@@ -91,6 +91,7 @@ def _connect(uri: str) -> MlflowClient:
     with store_lock(uri):
         if path.exists() and path.stat().st_size > 0:
             check_database(path)
+            follow(path)
         else:
             _make_database(path)
         client = MlflowClient(tracking_uri=uri)
@@ -150,6 +151,29 @@ def store_lock(uri: str) -> Iterator[None]:
                     ) from None
                 time.sleep(0.02)
         yield
+
+
+def follow(path: Path) -> int:
+    """Let a database that was moved, with the artifacts beside it, find them there; return of how many runs.
+
+    MLflow keeps whole paths. Where the old place is still there, a copy was made, and nothing is changed.
+    """
+    here = artifact_root(path.parent)
+    changed = 0
+    with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=20)) as connection, connection:
+        rows = connection.execute("select artifact_location from experiments where artifact_location like 'file://%'")
+        roots = {location.rpartition("/")[0] for (location,) in rows}
+        for before in roots - {here.as_uri()}:
+            place = Path(unquote(urlsplit(before).path))
+            if place.name != here.name or place.exists() or not here.is_dir():
+                continue
+            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                done = connection.execute(
+                    f"update {table} set {column} = ? || substr({column}, ?) where substr({column}, 1, ?) = ?",
+                    (here.as_uri(), len(before) + 1, len(before) + 1, f"{before}/"),
+                )
+                changed = done.rowcount
+    return changed
 
 
 def check_database(path: Path) -> None:
