@@ -24,7 +24,7 @@ from fiducial.data.leakage import Leak
 from fiducial.data.masked import MaskedSource
 from fiducial.data.modalities import Fill, Gaps, filled
 from fiducial.data.patches import PatchDataset, Patches, WholeDataset
-from fiducial.data.prepared import Prepare, PreparedCases
+from fiducial.data.prepared import Prepare, PreparedCases, axes_of
 from fiducial.data.sampler import BatchSampler
 from fiducial.data.sides import sides_of
 from fiducial.data.source import SPLITS, Cases, Source
@@ -369,7 +369,7 @@ class DataModule(pl.LightningDataModule):
     @property
     def axes(self) -> str | None:
         """Where each spatial axis of prepared volumes leads, such as RAS; None for pictures."""
-        return self.prepare.orientation if self.prepare and self.spec.spatial_dims == 3 else None
+        return axes_of(self.prepare, self.spec.spatial_dims)
 
     @property
     def _sides(self) -> Sides | None:

@@ -43,6 +43,11 @@ class Prepare(Protocol):
         """Return the prepared case."""
 
 
+def axes_of(prepare: Prepare | None, dims: int) -> str | None:
+    """Where each spatial axis of prepared volumes leads, such as RAS; None if nobody knows, and for pictures."""
+    return prepare.orientation if prepare is not None and dims == 3 else None
+
+
 class PreparedCases:
     """The cases of a source, prepared when they are first asked for.
 
