@@ -442,6 +442,12 @@ class TestMaskTable:
         with pytest.raises(InputError, match="no column 'mask'; did you mean masks"):
             _ = MaskTable(path=path).cases
 
+    @pytest.mark.parametrize("name", ["Region", " SUBJECT", "Split"])
+    def test_a_column_that_would_not_count_is_named(self, tmp_path: Path, name: str) -> None:
+        path = self.write(tmp_path, [{"path": "a.nii", "mask": "b.nii", name: "p"}])
+        with pytest.raises(InputError, match=f"the column '{name.strip()}' would not count; call it"):
+            _ = MaskTable(path=path).cases
+
 
 def test_an_archive_that_leads_outside_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x")

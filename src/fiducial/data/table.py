@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from fiducial.data.columns import Columns, Covariates, is_missing
+from fiducial.data.csv_lines import read_lines
 from fiducial.data.files import FileSource
 from fiducial.data.source import SPLITS, Cases, Spec, Target
 from fiducial.data.splits import by_subject, check_fractions
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-DELIMITERS = (",", ";", "\t")
 SHOWN = 5  # lines that an error names
 
 
@@ -76,6 +76,7 @@ class Table(FileSource):
         self.path = Path(path).expanduser()
         self.path_column, self.subject_column, self.split_column = path_column, subject_column, split_column
         self.site_column, self.columns = site_column, columns or Columns()
+        self.optional: Sequence[str] = (subject_column, split_column, site_column)
         self.label_columns = [label_column] if isinstance(label_column, str) else list(label_column)
         self._classes, self._target, self.num_dropped = classes, target, 0
         self.only_looked_at = False
@@ -114,33 +115,19 @@ class Table(FileSource):
         if not self.path.is_file():
             raise InputError(f"data.source.path must be a CSV file; there is no {self.path}")
         try:
-            with self.path.open(newline="", encoding="utf-8-sig") as file:
-                delimiter = self._delimiter(file.readline())
-                file.seek(0)
-                reader = csv.DictReader(file, strict=True, delimiter=delimiter)
-                columns = list(reader.fieldnames or [])
-                lines = [(reader.line_num, row) for row in reader]
+            columns, lines = read_lines(self.path, needed=self._needed, optional=self.optional)
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{self.path}: expected a CSV file in UTF-8: {error}") from error
         self._check_columns(columns)
         if not lines:
             raise InputError(f"{self.path}: the table has no line but its header")
-        for line, row in lines:
-            if None in row or None in row.values():
-                raise self._at(line, f"expected {len(columns)} values, one a column")
-        stripped = [(line, {name: value.strip() for name, value in row.items()}) for line, row in lines]
         if self.columns.missing != "drop":
-            return stripped
-        kept = [(line, row) for line, row in stripped if self.columns.complete(row)]
+            return lines
+        kept = [(line, row) for line, row in lines if self.columns.complete(row)]
         if not kept:
             raise InputError(f"{self.path}: no line has a value in each of {', '.join(self.columns.names)}")
-        self.num_dropped = len(stripped) - len(kept)
+        self.num_dropped = len(lines) - len(kept)
         return kept
-
-    def _delimiter(self, header: str) -> str:
-        """Return what separates the columns of a header: what gives those that are needed, or else the most."""
-        columns = {delimiter: next(csv.reader([header], delimiter=delimiter), []) for delimiter in DELIMITERS}
-        return max(DELIMITERS, key=lambda sign: (set(self._needed) <= set(columns[sign]), len(columns[sign])))
 
     @property
     def _needed(self) -> list[str]:
