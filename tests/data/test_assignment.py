@@ -38,6 +38,14 @@ def test_a_file_may_speak_of_subjects(file: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_a_file_that_excel_wrote(sign: str, file: Path) -> None:
+    """Semicolons or tabs, a byte order mark, and empty columns behind the last one."""
+    lines = [line.replace(",", sign) + sign for line in as_text(SOURCE.cases).splitlines()]
+    file.write_text("\n".join(lines), encoding="utf-8-sig")
+    assert from_file(SOURCE.cases, file).split.tolist() == SOURCE.cases.split.tolist()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
