@@ -135,6 +135,7 @@ def test_other_column_names_and_a_draw_by_subject(table: Any) -> None:
         (lines("path,label,subject", "a,p", "b,NA"), {}, "line 3: the subject is missing"),
         (lines("path,label", "0", "1", "NA"), {}, "line 4: the label is missing"),
         (lines("path,label", "a", "nan", "b"), {"classes": ["a", "b"]}, "line 3: the label is missing"),
+        (lines("path,label", "a|b", "", "NA", "b", "a|nan"), {}, "lines 4, 6: the label is missing .* the field is emp"),
         (lines("path,label,split", "a,train", "b,valid"), {}, "line 3: split must be train, val, test; got 'valid'"),
     ],
 )

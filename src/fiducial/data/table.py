@@ -220,10 +220,16 @@ class Table(FileSource):
         """The labels of each case by name; several columns name those that are 1."""
         if len(self.label_columns) > 1:
             return [[name for name in self.label_columns if self._flag(row, line, name)] for line, row in self._lines]
+        return [[part for part in labels if not self._is_no_label(part)] for labels in self._written]
+
+    @cached_property
+    def _written(self) -> list[list[str]]:
+        """What stands in the column of labels, part by part."""
         (column,) = self.label_columns
-        known = self._classes or ()  # a class may be called NA, if it is named
-        parts = ([part.strip() for part in row[column].split("|")] for row in self.rows)
-        return [[part for part in labels if part in known or not is_missing(part)] for labels in parts]
+        return [[part.strip() for part in row[column].split("|")] for row in self.rows]
+
+    def _is_no_label(self, part: str) -> bool:
+        return is_missing(part) and part not in (self._classes or ())  # a class may be called NA, if it is named
 
     def _flag(self, row: dict[str, str], line: int, column: str) -> bool:
         if row[column] not in ("0", "1"):
@@ -357,6 +363,8 @@ class Table(FileSource):
             raise self._at(
                 [self._lines[row][0] for row in bare], f"the label is missing (column {self.label_columns[0]!r})"
             )
+        if self.target == "multilabel" and len(self.label_columns) == 1 and not self.only_looked_at:
+            self._refuse_unknown()
         for row, ((line, _), labels) in enumerate(zip(self._lines, self._labels, strict=True)):
             if self.target != "multilabel" and len(labels) > 1:
                 raise self._at(line, f"expected one label, got {' and '.join(labels)}")
@@ -369,6 +377,16 @@ class Table(FileSource):
         number = flags.argmax(axis=1) if self.classes else np.zeros(len(flags), np.int64)
         number[bare] = -1
         return number
+
+
+    def _refuse_unknown(self) -> None:
+        """Refuse a case whose labels are not known: one that has none of them has an empty field."""
+        unknown = [row for row, parts in enumerate(self._written) if any(map(self._is_no_label, filter(None, parts)))]
+        if unknown:
+            raise self._at(
+                [self._lines[row][0] for row in unknown],
+                f"the label is missing (column {self.label_columns[0]!r}); of a case that has none the field is empty",
+            )
 
 
 def _numbered(numbers: int | Sequence[int]) -> str:
