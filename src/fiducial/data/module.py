@@ -268,8 +268,16 @@ class DataModule(pl.LightningDataModule):
         """Take the number of the epoch that comes next: workers start on it before the trainer's own is restored.
 
         What stands for missing values is what the training said, whatever data are tested.
+
+        Raises:
+            InputError: channels are missing of cases that nothing is learned from, and the training had no need to say.
         """
         self._first_epoch, self.gaps.means = state_dict["epoch"], state_dict.get("channel_means")
+        if self.alone and self.gaps.needs_means and (self.gaps.known is not None or self.gaps.missing):
+            raise InputError(
+                "the run learned no means of channels to stand for those that these images lack, since none was missing "
+                "in its training: give data.fill=zero, or train with data.channel_dropout=0.3"
+            )
         if (encoding := state_dict.get("encoding")) is not None:
             self._encoding = Encoding(**encoding)
             self.__dict__.pop("columns", None)
