@@ -127,10 +127,10 @@ class DataModule(pl.LightningDataModule):
         """Read the table of cases and refuse one that cannot be trusted; download and decode if needed."""
         self.gate.check_table(self.cases, self.spec, self.splits or self.source.place, alone=self.alone)
         self.setup()
+        if self.alone:  # there are no splits that could share images, and columns are encoded as the checkpoint says
+            return
         if self.spec.columns:
             _ = self.columns  # a category that nothing can be learned about is refused before anything is learned
-        if self.alone:  # there are no splits that could share images
-            return
         pixels = self.dataset.pixels if isinstance(self.dataset, CaseDataset) else None
         mask = (lambda row: self.prepared[row].mask) if isinstance(self.dataset, WholeDataset) else None
         self.gate.check_images(self.cases, self.spec, pixels, self._image, mask)
