@@ -107,7 +107,7 @@ def test_other_column_names_and_a_draw_by_subject(table: Any) -> None:
         (lines("path,label", *"ab" * 3) + "1.png,a\n5.png,b\n1.png,a\n", {}, r"1\.png \(lines 3, 8, 10\), 5\.png \(l"),
         (lines("path,label", "a"), {"subject_column": "patient"}, "there is no column 'patient'"),
         (lines("path,label", "a"), {"split_column": "fold"}, "there is no column 'fold'"),
-        (lines("path,label,Subject", "a,p"), {}, r"table\.csv: the column 'Subject' would .*; call it 'subject', or som"),
+        (lines("path,label,Subject", "a,p"), {}, r"table\.csv: the column 'Subject' would .*; call it 'subject', or"),
         (lines("path,label,SPLIT", "a,val"), {}, "'SPLIT' would not count; call it 'split'"),
         (lines("path,label,Site ", "a,x"), {}, "'Site' would not count; call it 'site'"),
         ("path,label,label\n0.png,a,b\n", {}, "there are two of label"),
@@ -135,7 +135,7 @@ def test_other_column_names_and_a_draw_by_subject(table: Any) -> None:
         (lines("path,label,subject", "a,p", "b,NA"), {}, "line 3: the subject is missing"),
         (lines("path,label", "0", "1", "NA"), {}, "line 4: the label is missing"),
         (lines("path,label", "a", "nan", "b"), {"classes": ["a", "b"]}, "line 3: the label is missing"),
-        (lines("path,label", "a|b", "", "NA", "b", "a|nan"), {}, "lines 4, 6: the label is missing .* the field is emp"),
+        (lines("path,label", "a|b", "", "NA", "b", "a|nan"), {}, "lines 4, 6: the label is missing .* field is empty"),
         (lines("path,label,split", "a,train", "b,valid"), {}, "line 3: split must be train, val, test; got 'valid'"),
     ],
 )

@@ -27,8 +27,8 @@ def read_lines(
 
     Raises:
         OSError, UnicodeDecodeError, csv.Error: it cannot be read, or is no such file.
-        InputError: a column has the name of an optional one but for capitals; or, where all that are needed are there, a
-            line has more or fewer values than there are columns.
+        InputError: a column has the name of an optional one but for capitals; or, where all that are needed are there,
+            a line has more or fewer values than there are columns.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         delimiter = _delimiter(file.readline(), needed)

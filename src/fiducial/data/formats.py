@@ -15,6 +15,7 @@ from fiducial.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 SUFFIXES = (*PICTURES, ".tif", ".tiff", ".npy", ".nii", ".nii.gz", ".dcm")
@@ -80,11 +81,21 @@ def _picture(path: Path) -> NDArray[Any]:
         check_room((*image.size, len(image.getbands())), path)
         if image.format == "GIF" and getattr(image, "n_frames", 1) > 1:
             raise InputError(f"{path}: expected one picture, got an animation of {getattr(image, 'n_frames', 0)}")
+        _refuse_cut(image, path)
         if image.mode in ("1", "L", "LA"):
             return np.asarray(image.convert("L"))[None]
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             return np.asarray(image)[None]
         return np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
+
+
+def _refuse_cut(image: Image.Image, path: Path) -> None:
+    """Refuse colours of 16 bits a channel: Pillow would give the upper 8 of them."""
+    if image.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+        raise InputError(
+            f"{path}: colours of 16 bits a channel are not read from this kind of file; save it as TIFF without "
+            "compression, or with 8 bits"
+        )
 
 
 def _tiff(path: Path) -> NDArray[Any]:
@@ -94,7 +105,9 @@ def _tiff(path: Path) -> NDArray[Any]:
     with tifffile.TiffFile(path) as file:
         series, page = file.series[0], file.pages.first
         if page.compression in (tifffile.COMPRESSION.LZW, tifffile.COMPRESSION.JPEG) and len(series.pages) == 1:
-            return _picture(path)  # tifffile decodes these only with a package of its own
+            pixels = _picture(path)  # tifffile decodes these only with a package of its own
+            turned = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype == np.uint16
+            return np.iinfo(np.uint16).max - pixels if turned else pixels  # Pillow turns round 8 bits, but not 16
         check_room(series.shape, path)
         pixels, axes, colormap = series.asarray(), series.axes, page.colormap
     if pixels.dtype == bool:

@@ -275,8 +275,8 @@ class DataModule(pl.LightningDataModule):
         self._first_epoch, self.gaps.means = state_dict["epoch"], state_dict.get("channel_means")
         if self.alone and self.gaps.needs_means and (self.gaps.known is not None or self.gaps.missing):
             raise InputError(
-                "the run learned no means of channels to stand for those that these images lack, since none was missing "
-                "in its training: give data.fill=zero, or train with data.channel_dropout=0.3"
+                "the run learned no means of channels to stand for those that these images lack, since none was "
+                "missing in its training: give data.fill=zero, or train with data.channel_dropout=0.3"
             )
         if (encoding := state_dict.get("encoding")) is not None:
             self._encoding = Encoding(**encoding)

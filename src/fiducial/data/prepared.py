@@ -22,7 +22,7 @@ from fiducial.data.sample import Sample
 from fiducial.errors import InputError
 
 FACTS, ROOM = "facts.json", "room"  # of a case; the bytes that all cases take
-READING = 2  # part of what a case is kept under; goes up when files are read as something else
+READING = 3  # part of what a case is kept under; goes up when files are read as something else
 PART = ".part-"  # of a folder that is being written or deleted
 MAPPED = 128  # cases mapped at once; each of their arrays takes a file handle, of which a process has some 1,000
 ATTEMPTS = 3  # to read a case that other processes keep deleting

@@ -20,7 +20,8 @@ def from_file(cases: Cases, path: Path) -> Cases:
 
     Args:
         cases: any.
-        path: CSV (commas, semicolons or tabs) with the column `case` or `subject`, and the column `split` (train, val or test).
+        path: CSV (commas, semicolons or tabs) with the column `case` or `subject`, and the column `split` (train, val
+            or test).
 
     Raises:
         InputError: there is no such file or column, a line cannot be used, or a case is left without a split.

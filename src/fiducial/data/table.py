@@ -378,7 +378,6 @@ class Table(FileSource):
         number[bare] = -1
         return number
 
-
     def _refuse_unknown(self) -> None:
         """Refuse a case whose labels are not known: one that has none of them has an empty field."""
         unknown = [row for row, parts in enumerate(self._written) if any(map(self._is_no_label, filter(None, parts)))]
