@@ -16,6 +16,7 @@ import torch
 from masked_files import OBLIQUE, make_decathlon, make_drive, make_nnunet, save_nifti, volume
 from PIL import Image
 
+from fiducial.config import compose
 from fiducial.data import decathlon
 from fiducial.data.archive import unpack
 from fiducial.data.assignment import assigned
@@ -441,6 +442,19 @@ class TestMaskTable:
         path = self.write(tmp_path, [{"path": "a.nii", "masks": "b.nii"}])
         with pytest.raises(InputError, match="no column 'mask'; did you mean masks"):
             _ = MaskTable(path=path).cases
+
+    @pytest.mark.parametrize("orientation", ["RAS", "ASL", None])
+    def test_the_default_patch_has_the_axes_of_prepared_cases(self, tmp_path: Path, orientation: str | None) -> None:
+        """Those of the file differ from them: here it counts from the head down, then to the left, then to the front."""
+        affine = np.zeros((4, 4))
+        affine[2, 0], affine[0, 1], affine[1, 2], affine[3, 3] = -1, -1, 1, 1
+        save_nifti(tmp_path / "image.nii.gz", np.arange(16.0 * 24 * 40).reshape(16, 24, 40), affine)
+        save_nifti(tmp_path / "mask.nii.gz", np.ones((16, 24, 40), np.uint8), affine)
+        rows = [{"path": "image.nii.gz", "mask": "mask.nii.gz", "split": "train"}]
+        told = f"data.prepare.orientation={orientation or 'null'}"
+        composed = compose(["data=mask_table", f"data.source.path={self.write(tmp_path, rows)}", told])
+        prepared = Preparation(orientation=orientation)(MaskTable(path=tmp_path / "cases.csv").sample(0))
+        assert tuple(composed.cfg.data.patches.size) == prepared.size
 
     @pytest.mark.parametrize("name", ["Region", " SUBJECT", "Split"])
     def test_a_column_that_would_not_count_is_named(self, tmp_path: Path, name: str) -> None:
