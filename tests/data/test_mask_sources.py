@@ -8,6 +8,8 @@ import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -20,6 +22,7 @@ from fiducial.config import compose
 from fiducial.data import decathlon
 from fiducial.data.archive import unpack
 from fiducial.data.assignment import assigned
+from fiducial.data.augment import Augment
 from fiducial.data.chase_db1 import ChaseDb1, field_of_view
 from fiducial.data.checks import check
 from fiducial.data.columns import Columns
@@ -29,7 +32,7 @@ from fiducial.data.mask_table import MaskTable
 from fiducial.data.masked import MaskedSource
 from fiducial.data.module import DataModule
 from fiducial.data.nnunet_raw import NnunetRaw
-from fiducial.data.patches import Patches
+from fiducial.data.patches import PatchDataset, Patches
 from fiducial.data.preparation import Preparation
 from fiducial.errors import InputError
 
@@ -438,6 +441,30 @@ class TestMaskTable:
         with pytest.raises(InputError, match=r"there is no image of \|"):
             _ = MaskTable(path=self.write(tmp_path, rows), allow_incomplete=True, **options).entries
 
+    def test_volumes_are_turned_across_the_body_in_mm(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        rows = [{**row, "path": row["path"].split("|")[0]} for row in self.rows(tmp_path, 10)]
+        for row in rows:
+            values, mask = volume(1)
+            save_nifti(tmp_path / row["path"], values, np.diag([0.6, 0.7, 4, 1]))
+            save_nifti(tmp_path / row["mask"], mask, np.diag([0.6, 0.7, 4, 1]))
+        source = MaskTable(path=self.write(tmp_path, rows), classes=["background", "a", "b"])
+        data = DataModule(
+            source,
+            prepare=Preparation(orientation="SLA", intensity="minmax"),
+            patches=Patches(size=[8, 8, 8]),
+            augment=Augment(rotate=15),
+        )
+        data.prepare_data()
+        told: dict[str, Any] = {}
+        monkeypatch.setattr(
+            data.augment, "with_masks", lambda *parts, **known: told.update(known) or parts[:3], raising=False
+        )
+        data.trainer = SimpleNamespace(training=True, global_rank=0, world_size=1)  # type: ignore[assignment]
+        patches = PatchDataset(data.prepared, data.patches, seed=0)[0]
+        data.on_after_batch_transfer(data.transfer_batch_to_device(patches, torch.device("cpu"), 0), 0)
+        assert told["plane"] == (1, 2)
+        np.testing.assert_allclose(told["spacing"].numpy(), [[4, 0.6, 0.7]], rtol=1e-6)
+
     def test_a_table_without_masks_is_named(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, [{"path": "a.nii", "masks": "b.nii"}])
         with pytest.raises(InputError, match="no column 'mask'; did you mean masks"):
@@ -445,7 +472,7 @@ class TestMaskTable:
 
     @pytest.mark.parametrize("orientation", ["RAS", "ASL", None])
     def test_the_default_patch_has_the_axes_of_prepared_cases(self, tmp_path: Path, orientation: str | None) -> None:
-        """Those of the file differ from them: here it counts from the head down, then to the left, then to the front."""
+        """Those of the file differ from them: here it counts down, then to the left, then to the front."""
         affine = np.zeros((4, 4))
         affine[2, 0], affine[0, 1], affine[1, 2], affine[3, 3] = -1, -1, 1, 1
         save_nifti(tmp_path / "image.nii.gz", np.arange(16.0 * 24 * 40).reshape(16, 24, 40), affine)

@@ -26,7 +26,7 @@ from fiducial.data.modalities import Fill, Gaps, filled
 from fiducial.data.patches import PatchDataset, Patches, WholeDataset
 from fiducial.data.prepared import Prepare, PreparedCases, axes_of
 from fiducial.data.sampler import BatchSampler
-from fiducial.data.sides import sides_of
+from fiducial.data.sides import axial_plane, sides_of
 from fiducial.data.source import SPLITS, Cases, Source
 from fiducial.data.volumes import refuse_equal_names
 from fiducial.errors import InputError, nearest
@@ -355,8 +355,15 @@ class DataModule(pl.LightningDataModule):
             parts = (self.seed, "augment", batch["epoch"], batch["step"], trainer.global_rank)
             draw = generator(*parts, device=image.device)
             if "mask" in batch:
-                masks = batch["mask"], batch["region"]
-                image, batch["mask"], batch["region"] = self.augment.with_masks(image, *masks, draw, self._sides)
+                image, batch["mask"], batch["region"] = self.augment.with_masks(
+                    image,
+                    batch["mask"],
+                    batch["region"],
+                    draw,
+                    self._sides,
+                    plane=axial_plane(self.axes),
+                    spacing=batch["spacing"],
+                )
             elif "boxes" in batch:
                 boxes = batch["boxes"], batch["box_label"]
                 image, batch["boxes"], batch["box_label"] = self.augment.with_boxes(image, *boxes, draw, self._sides)

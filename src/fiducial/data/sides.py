@@ -1,4 +1,4 @@
-"""Left and right: what mirroring a patient does to the names of classes."""
+"""Directions in a patient: what mirroring does to the names of classes, and the plane across the body."""
 
 from __future__ import annotations
 
@@ -35,6 +35,18 @@ def sides_of(flips: Sequence[int], *, axes: str | None, dims: int, classes: Sequ
     across = next((number for number, letter in enumerate(axes or "") if letter in "LR"), dims - 1)
     mirrored = any(flip % dims == across for flip in flips)
     return Sides(across, mirrored_classes(classes)) if mirrored else None
+
+
+def axial_plane(axes: str | None) -> tuple[int, int] | None:
+    """Return the two axes that do not lead from the feet to the head; None where nobody knows.
+
+    >>> axial_plane("RAS"), axial_plane("SPL")
+    ((0, 1), (1, 2))
+    """
+    if axes is None:
+        return None
+    first, second = (number for number, letter in enumerate(axes) if letter not in "SI")
+    return first, second
 
 
 def mirrored_classes(classes: Sequence[str]) -> tuple[int, ...]:
