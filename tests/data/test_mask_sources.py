@@ -443,8 +443,8 @@ class TestMaskTable:
 
     def test_volumes_are_turned_across_the_body_in_mm(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         rows = [{**row, "path": row["path"].split("|")[0]} for row in self.rows(tmp_path, 10)]
-        for row in rows:
-            values, mask = volume(1)
+        for number, row in enumerate(rows):
+            values, mask = volume(number)
             save_nifti(tmp_path / row["path"], values, np.diag([0.6, 0.7, 4, 1]))
             save_nifti(tmp_path / row["mask"], mask, np.diag([0.6, 0.7, 4, 1]))
         source = MaskTable(path=self.write(tmp_path, rows), classes=["background", "a", "b"])

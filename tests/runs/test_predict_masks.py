@@ -49,3 +49,9 @@ def test_pictures_are_mirrored_from_side_to_side_along_their_last_axis(dims: int
     data = {"spec": spec, "prepare": prepare, "patches": {"window": [8] * dims}}
     windows = _windows(OmegaConf.create({"task": {"flips": list(range(dims))}, "data": data}))
     assert windows.sides == Sides(across, (0, 2, 1))
+
+
+def test_the_classes_that_are_exchanged_are_those_of_the_run() -> None:
+    data = {"spec": {"spatial_dims": 2, "classes": ["background", "a", "b"]}, "patches": {"window": [8, 8]}}
+    cfg = OmegaConf.create({"task": {"flips": [1]}, "data": {**data, "sides": ["a", "b"]}})
+    assert _windows(cfg).sides == Sides(1, (0, 2, 1))

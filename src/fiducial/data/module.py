@@ -26,7 +26,7 @@ from fiducial.data.modalities import Fill, Gaps, filled
 from fiducial.data.patches import PatchDataset, Patches, WholeDataset
 from fiducial.data.prepared import Prepare, PreparedCases, axes_of
 from fiducial.data.sampler import BatchSampler
-from fiducial.data.sides import axial_plane, sides_of
+from fiducial.data.sides import Partners, axial_plane, check_partners, sides_of
 from fiducial.data.source import SPLITS, Cases, Source
 from fiducial.data.volumes import refuse_equal_names
 from fiducial.errors import InputError, nearest
@@ -67,6 +67,9 @@ class DataModule(pl.LightningDataModule):
         test_folds: divide all cases, whatever split they are in: `fold` is tested, and the next one validates.
         splits: a file (CSV) of case or subject, and split, that decides instead of the source.
         leave_out: site that is tested; all others train and validate.
+        sides: which classes lie on two sides of a patient, and are exchanged where images are mirrored that way:
+            "auto" by their names (left lung, LeftLung, kidney_L, lkid; not of the heart, whose sides are no mirror
+            images), "none", or names two by two.
         allow: leaks that do not stop a run: shared_subjects, exact_duplicates, near_duplicates, conflicting_labels; and
             identifiers, which DICOM files hold and a run would log.
         check: "auto" looks for near duplicates among few cases only, and skips images that take long to read; "full"
@@ -96,6 +99,7 @@ class DataModule(pl.LightningDataModule):
         test_folds: bool = False,
         splits: str | None = None,
         leave_out: str | None = None,
+        sides: Partners = "auto",
         allow: Sequence[Leak] = (),
         check: Literal["auto", "full"] = "auto",
         seed: int = 0,
@@ -110,9 +114,10 @@ class DataModule(pl.LightningDataModule):
             )
         self.source, self.augment, self.seed = source, augment, seed
         self.fold, self.num_folds, self.test_folds = fold, num_folds, test_folds
-        self.splits, self.leave_out = splits, leave_out
+        self.splits, self.leave_out, self.sides = splits, leave_out, sides
         self.gate = Gate(allow, full=check == "full")
         self.spec = source.spec
+        check_partners(sides, self.spec.classes)
         self.batch_size, self.sampling, self.num_workers = batch_size, sampling, num_workers
         self.mean, self.std = _per_channel(mean, self.spec.channels), _per_channel(std, self.spec.channels)
         self.gaps = Gaps(self.spec.channels, dropout=channel_dropout, missing=missing, fill=fill, known=source.present)
@@ -390,7 +395,14 @@ class DataModule(pl.LightningDataModule):
     def _sides(self) -> Sides | None:
         flips = self.augment.flip_axes if self.augment else ()
         axes = FRAMES if self.spec.sequence else self.axes
-        return sides_of(flips, axes=axes, dims=self.spec.spatial_dims, classes=self.spec.classes)
+        return sides_of(
+            flips,
+            axes=axes,
+            dims=self.spec.spatial_dims,
+            classes=self.spec.classes,
+            partners=self.sides,
+            turned=isinstance(self.source, MaskedSource),
+        )
 
 
 def in_unit_range(image: Tensor) -> Float[Tensor, "batch channels *spatial"]:

@@ -78,7 +78,9 @@ def _windows(cfg: DictConfig) -> Windows:
     flips = list(cfg.task.get("flips", ()))
     spec = cfg.data.spec
     axes = axes_of(component(cfg.data.get("prepare")), spec.spatial_dims)
-    sides = sides_of(flips, axes=axes, dims=spec.spatial_dims, classes=list(spec.classes))
+    named = cfg.data.get("sides", "auto")
+    partners = named if isinstance(named, str) else list(named)
+    sides = sides_of(flips, axes=axes, dims=spec.spatial_dims, classes=list(spec.classes), partners=partners)
     return Windows(list(cfg.data.patches.window), flips=flips, sides=sides, **options)
 
 
