@@ -115,6 +115,11 @@ class DataModule(pl.LightningDataModule):
         self.source, self.augment, self.seed = source, augment, seed
         self.fold, self.num_folds, self.test_folds = fold, num_folds, test_folds
         self.splits, self.leave_out, self.sides = splits, leave_out, sides
+        if not isinstance(source, MaskedSource) and (prepare is not None or patches is not None):
+            given = "prepare" if prepare is not None else "patches"
+            raise InputError(
+                f"data.{given} is for cases with masks; without them data.source.size says how large they are"
+            )
         self.gate = Gate(allow, full=check == "full")
         self.spec = source.spec
         check_partners(sides, self.spec.classes)
