@@ -51,7 +51,7 @@ from fiducial.errors import InputError
         (["data.source._target_=fiducial.data.medmnist.MedMNIST"], "needs name, folder; give data.source.name=…"),
         (
             ["data.prepare.intensity=zscore"],
-            "data.prepare: DataModule (data=phantom) expects Prepare or null, got {'intensity': 'zscore'}; an object is d",
+            "data.prepare: DataModule (data=phantom) expects Prepare or null, got {'intensity': 'zscore'}; an object",
         ),
         (["data.patches.size=[64,64]"], "data.patches: DataModule (data=phantom) expects Patches or null, got {'size'"),
         (["data.seed=3"], "data.seed is no setting: a run fills it in by itself"),

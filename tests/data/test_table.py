@@ -8,6 +8,8 @@ import pandas
 import pytest
 from PIL import Image
 
+from fiducial.config import compose
+from fiducial.data.assignment import assigned
 from fiducial.data.columns import Columns
 from fiducial.data.table import Table
 from fiducial.errors import InputError
@@ -69,6 +71,20 @@ def test_numbers_are_sorted_as_numbers(table: Any) -> None:
 def test_given_classes_set_the_order(table: Any) -> None:
     source = table(lines("path,label", "low", "high", "mid"), classes=["low", "mid", "high"], target="ordinal")
     assert source.cases.label.tolist() == [0, 2, 1]
+
+
+def test_numbers_may_be_names(tmp_path: Path, table: Any) -> None:
+    """Of classes and sites: a command line gives numbers, and the table has their text."""
+    text = lines("path,label,site,split", *[f"{n % 2},{n},train" for n in range(5)], "1,5,test")
+    source = table(text, classes=[1, 0])
+    assert source.cases.label.tolist() == [1, 0, 1, 0, 1, 0]
+    told = [f"data.source.path={tmp_path / 'table.csv'}", "data.source.classes=[1,0]", "data.leave_out=3"]
+    table(text)
+    composed = compose(["data=table", *told])
+    assert composed.cfg.data.spec.classes == ["1", "0"]
+    moved = assigned(source, leave_out=composed.cfg.data.leave_out)
+    assert moved.split.tolist().count("test") == 1
+    assert moved.split[3] == "test"
 
 
 def test_a_class_may_be_called_na_if_it_is_named(table: Any) -> None:

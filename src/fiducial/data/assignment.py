@@ -15,7 +15,7 @@ def assigned(
     source: Source,
     *,
     splits: str | Path | None = None,
-    leave_out: str | None = None,
+    leave_out: str | int | None = None,
     fold: int | None = None,
     num_folds: int = 5,
     test_folds: bool = False,

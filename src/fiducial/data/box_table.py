@@ -65,7 +65,7 @@ class BoxTable(FileSource, BoxedSource):
         target: Literal["boxes", "binary"] = "boxes",
         path_column: str = "path",
         label_column: str = "label",
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str | int] | None = None,
         fractions: Sequence[float] = (0.6, 0.2, 0.2),
         seed: int = 0,
         modality: str = "",

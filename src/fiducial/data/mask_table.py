@@ -46,7 +46,7 @@ class MaskTable(VolumeFiles):
         self,
         *,
         path: str | Path,
-        classes: Sequence[str] = ("background", "foreground"),
+        classes: Sequence[str | int] = ("background", "foreground"),
         image_column: str = "path",
         mask_column: str = "mask",
         columns: Columns | None = None,

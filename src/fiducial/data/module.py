@@ -98,8 +98,8 @@ class DataModule(pl.LightningDataModule):
         num_folds: int = 5,
         test_folds: bool = False,
         splits: str | None = None,
-        leave_out: str | None = None,
-        sides: Partners = "auto",
+        leave_out: str | int | None = None,
+        sides: Literal["auto", "none"] | Sequence[str | int] = "auto",
         allow: Sequence[Leak] = (),
         check: Literal["auto", "full"] = "auto",
         seed: int = 0,
@@ -114,15 +114,14 @@ class DataModule(pl.LightningDataModule):
             )
         self.source, self.augment, self.seed = source, augment, seed
         self.fold, self.num_folds, self.test_folds = fold, num_folds, test_folds
-        self.splits, self.leave_out, self.sides = splits, leave_out, sides
+        self.splits, self.leave_out = splits, leave_out
+        self.sides: Partners = sides if isinstance(sides, str) else [str(name) for name in sides]
         if not isinstance(source, MaskedSource) and (prepare is not None or patches is not None):
             given = "prepare" if prepare is not None else "patches"
-            raise InputError(
-                f"data.{given} is for cases with masks; without them data.source.size says how large they are"
-            )
+            raise InputError(f"data.{given} is for cases with masks; data.source.size says how large others are")
         self.gate = Gate(allow, full=check == "full")
         self.spec = source.spec
-        check_partners(sides, self.spec.classes)
+        check_partners(self.sides, self.spec.classes)
         self.batch_size, self.sampling, self.num_workers = batch_size, sampling, num_workers
         self.mean, self.std = _per_channel(mean, self.spec.channels), _per_channel(std, self.spec.channels)
         self.gaps = Gaps(self.spec.channels, dropout=channel_dropout, missing=missing, fill=fill, known=source.present)

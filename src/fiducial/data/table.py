@@ -62,7 +62,7 @@ class Table(FileSource):
         subject_column: str = "subject",
         split_column: str = "split",
         site_column: str = "site",
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str | int] | None = None,
         target: Target | None = None,
         fractions: Sequence[float] = (0.6, 0.2, 0.2),
         seed: int = 0,
@@ -78,7 +78,8 @@ class Table(FileSource):
         self.site_column, self.columns = site_column, columns or Columns()
         self.optional: Sequence[str] = (subject_column, split_column, site_column)
         self.label_columns = [label_column] if isinstance(label_column, str) else list(label_column)
-        self._classes, self._target, self.num_dropped = classes, target, 0
+        self._classes = None if classes is None else tuple(map(str, classes))
+        self._target, self.num_dropped = target, 0
         self.only_looked_at = False
         if target is not None and target not in get_args(Target):
             kinds = get_args(Target)
@@ -249,7 +250,7 @@ class Table(FileSource):
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of their numbers."""
         if self._classes is not None:
-            return tuple(str(name) for name in self._classes)
+            return self._classes
         if len(self.label_columns) > 1:
             return tuple(self.label_columns)
         names = {name for labels in self._labels for name in labels}

@@ -79,7 +79,7 @@ def _windows(cfg: DictConfig) -> Windows:
     spec = cfg.data.spec
     axes = axes_of(component(cfg.data.get("prepare")), spec.spatial_dims)
     named = cfg.data.get("sides", "auto")
-    partners = named if isinstance(named, str) else list(named)
+    partners = named if isinstance(named, str) else list(map(str, named))
     sides = sides_of(flips, axes=axes, dims=spec.spatial_dims, classes=list(spec.classes), partners=partners)
     return Windows(list(cfg.data.patches.window), flips=flips, sides=sides, **options)
 
