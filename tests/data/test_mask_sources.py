@@ -218,6 +218,19 @@ class TestNnunetRaw:
         np.testing.assert_array_equal(sample.region, truth != 2)
         np.testing.assert_array_equal(sample.mask, truth == 1)
 
+    @pytest.mark.parametrize(
+        ("subject", "said"),
+        [
+            (r"(x)?case", r"case case0: data\.source\.subject='\(x\)\?case' finds no subject"),
+            (r"case(", "is no regular expression"),
+            (r"case\d", "needs a group"),
+        ],
+    )
+    def test_what_finds_no_subject_is_refused(self, tmp_path: Path, subject: str, said: str) -> None:
+        """A group that takes no part in what is found would make all cases one subject, called None."""
+        with pytest.raises(InputError, match=said):
+            _ = NnunetRaw(root=make_nnunet(tmp_path), subject=subject).cases
+
     def test_subjects_are_found_in_names(self, tmp_path: Path) -> None:
         source = NnunetRaw(root=make_nnunet(tmp_path), subject=r"case(\d)")
         assert source.cases.subject.tolist() == list("012345")

@@ -12,6 +12,7 @@ from fiducial.data.files import FileSource
 from fiducial.data.formats import SUFFIXES, stem_of
 from fiducial.data.source import SPLITS, Cases, Spec, Target
 from fiducial.data.splits import by_subject, check_fractions
+from fiducial.data.subject_pattern import pattern, subject_in, subject_pattern
 from fiducial.errors import InputError
 
 LIKE_SPLITS = ("train", "training", "trainset", "val", "valid", "validation", "test", "testing", "testset")
@@ -49,10 +50,8 @@ class ImageFolder(FileSource):
     ) -> None:
         super().__init__(**options)
         self._root = Path(root).expanduser()
-        self.subject = _pattern("subject", subject) if subject else None
-        self.exclude = _pattern("exclude", exclude) if exclude else None
-        if self.subject and not self.subject.groups:
-            raise InputError(f"data.source.subject={subject!r} needs a group, as in '(P[0-9]+)_'")
+        self.subject = subject_pattern(subject) if subject else None
+        self.exclude = pattern("exclude", exclude) if exclude else None
         self.fractions, self.seed, self.modality = check_fractions(fractions), seed, modality
         if not self._root.is_dir():
             raise InputError(f"data.source.root must be a folder of images; {self._root} is not one")
@@ -133,17 +132,7 @@ class ImageFolder(FileSource):
     def _subject_of(self, file: Path) -> str:
         if self.subject is None:
             return file.relative_to(self.root).as_posix()
-        found = self.subject.search(file.name)
-        if found is None or not found.group(1):
-            raise InputError(f"{file}: data.source.subject={self.subject.pattern!r} finds no subject in the name")
-        return found.group(1)
-
-
-def _pattern(key: str, text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise InputError(f"data.source.{key}={text!r} is no regular expression: {error}") from error
+        return subject_in(file.name, self.subject, file)
 
 
 def _refuse_masks(files: Sequence[Path]) -> None:

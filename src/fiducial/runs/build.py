@@ -26,7 +26,6 @@ from fiducial.runs.profile import Profile
 from fiducial.tasks.base import Schedule, Task
 from fiducial.tracking import NullRun, Run
 
-
 FOCAL_SIGMOID = "monai.losses.FocalLoss"
 
 
