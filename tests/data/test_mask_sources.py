@@ -218,6 +218,21 @@ class TestNnunetRaw:
         np.testing.assert_array_equal(sample.region, truth != 2)
         np.testing.assert_array_equal(sample.mask, truth == 1)
 
+    def test_values_between_the_classes_and_what_is_ignored_are_refused(self, tmp_path: Path) -> None:
+        labels = {"background": 0, "core": 1, "rim": 2, "ignore": 255}
+        root = make_nnunet(tmp_path, labels=labels)
+        mask = volume(0)[1]
+        mask[0, 0, :2] = 255
+        save_nifti(root / "labelsTr" / "case0.nii.gz", mask, OBLIQUE)
+        sample = NnunetRaw(root=root).sample(0)
+        assert sample.region is not None
+        np.testing.assert_array_equal(sample.region, mask != 255)
+        np.testing.assert_array_equal(sample.mask, np.where(mask == 255, 0, mask))
+        mask[0, 0, 3] = 7
+        save_nifti(root / "labelsTr" / "case0.nii.gz", mask, OBLIQUE)
+        with pytest.raises(InputError, match="expected the values 0, 1, 2, 255 in a mask, found 0, 1, 2, 7, 255"):
+            NnunetRaw(root=root).sample(0)
+
     @pytest.mark.parametrize(
         ("subject", "said"),
         [

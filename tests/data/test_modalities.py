@@ -84,5 +84,7 @@ def test_a_mean_that_training_never_took_is_not_taken_from_other_data() -> None:
 def test_values_that_nothing_teaches_are_refused() -> None:
     with pytest.raises(InputError, match=r"learned from training images with missing channels: give data\.channel_dro"):
         DataModule(Phantom(num_subjects=12, size=[8, 8], channels=2), fill="learned")
+    with pytest.raises(InputError, match=r"channel_dropout is for images of several channels"):
+        DataModule(Phantom(num_subjects=12, size=[8, 8]), channel_dropout=0.3)
     with pytest.raises(InputError, match=r"data\.fill must be mean, zero, learned; got median"):
         DataModule(Phantom(num_subjects=12, size=[8, 8], channels=2), fill="median")  # type: ignore[arg-type]

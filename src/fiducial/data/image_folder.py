@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ class ImageFolder(FileSource):
         found = []
         for split in SPLITS if self._has_splits else ("",):
             for number, name in enumerate(self.classes):
-                inside = (file for file in (self.root / split / name).rglob("*") if _is_image(file))
+                inside = (file for file in _files_in(self.root / split / name) if _is_image(file))
                 found += [(file, split, number) for file in sorted(inside) if not self._is_excluded(file)]
         if missing := set(range(len(self.classes))) - {number for _, _, number in found}:
             names = ", ".join(self.classes[number] for number in sorted(missing))
@@ -133,6 +133,18 @@ class ImageFolder(FileSource):
         if self.subject is None:
             return file.relative_to(self.root).as_posix()
         return subject_in(file.name, self.subject, file)
+
+
+def _files_in(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yield the files in a folder and in those inside it; links are followed, unless they lead back."""
+    here = folder.resolve()
+    if here in above:
+        return
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _files_in(entry, (*above, here))
+        else:
+            yield entry
 
 
 def _refuse_masks(files: Sequence[Path]) -> None:

@@ -80,9 +80,12 @@ class VolumeFiles(MaskedFiles):
 
     @cached_property
     def stored(self) -> Stored | None:
-        """The class number of each value in the files of masks; None where values are class numbers."""
+        """The class number of each value in the files of masks; None where values are class numbers without a gap."""
         if self.values is None:
-            return None
+            known = range(len(self.classes))
+            return (
+                None if self.ignored is None else {**dict(zip(known, known, strict=True)), self.ignored: self.ignored}
+            )
         expected = [*self.classes, *([] if self.ignored is None else ["ignored"])]
         if len(self.values) != len(expected):
             raise InputError(
