@@ -283,6 +283,10 @@ def test_dicom_frames_each_with_its_own_rescale(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decode(path)[0], expected)
     shared = write_dicom(tmp_path / "shared.dcm", VOLUME, SharedFunctionalGroupsSequence=groups[1:2])
     np.testing.assert_array_equal(decode(shared)[0], 2.0 * VOLUME - 5)
+    groups[1] = Dataset()  # a frame that says nothing takes what is shared
+    mixed = {"PerFrameFunctionalGroupsSequence": groups, "SharedFunctionalGroupsSequence": groups[2:]}
+    expected[1] = 3.0 * VOLUME[1] + 10
+    np.testing.assert_array_equal(decode(write_dicom(tmp_path / "mixed.dcm", VOLUME, **mixed))[0], expected)
     other = {"SharedFunctionalGroupsSequence": [Dataset()], "RescaleSlope": 1, "RescaleIntercept": -1024}
     alone = write_dicom(tmp_path / "alone.dcm", VOLUME, **other)  # what is shared is something else
     np.testing.assert_array_equal(decode(alone)[0], VOLUME - 1024.0)

@@ -156,6 +156,8 @@ def _dicom(path: Path) -> NDArray[Any]:
     import pydicom
     from pydicom.pixels.processing import apply_color_lut
 
+    from fiducial.data.dicom.pixels import top_of
+
     dataset = pydicom.dcmread(path)
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise InputError(f"{path}: this DICOM object has no pixel data")
@@ -165,30 +167,16 @@ def _dicom(path: Path) -> NDArray[Any]:
     if dataset.get("SamplesPerPixel", 1) > 1:
         return np.moveaxis(pixels, -1, 0)
     if kind == "MONOCHROME1":  # low values are bright
-        pixels = (-1 if dataset.PixelRepresentation else 2**dataset.BitsStored - 1) - pixels
+        pixels = top_of(dataset) - pixels
     return _rescaled(pixels, dataset)[None]
 
 
 def _rescaled(pixels: NDArray[Any], dataset: Any) -> NDArray[Any]:
     """Return stored values in the units of the modality (CT: HU); multi-frame objects may say how frame by frame."""
     import numpy as np
-    from pydicom.pixels.processing import apply_modality_lut
 
-    if "ModalityLUTSequence" in dataset:
-        return np.asarray(apply_modality_lut(pixels, dataset))
-    groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    shared = dataset.get("SharedFunctionalGroupsSequence") or []
-    rules = [_slope_and_intercept(group) for group in groups if "PixelValueTransformationSequence" in group]
-    rules = rules or [_slope_and_intercept(group) for group in shared if "PixelValueTransformationSequence" in group]
-    rules = rules or [_slope_and_intercept(dataset)]
-    if all(rule == (1.0, 0.0) for rule in rules):
-        return pixels
-    per_frame = (-1, *[1] * (pixels.ndim - 1)) if len(rules) > 1 else (-1,)
-    slope, intercept = (np.array(column).reshape(per_frame) for column in zip(*rules, strict=True))
-    return np.asarray(pixels * slope + intercept)
+    from fiducial.data.dicom.pixels import rescaled
 
-
-def _slope_and_intercept(dataset: Any) -> tuple[float, float]:
-    rule = dataset["PixelValueTransformationSequence"][0] if "PixelValueTransformationSequence" in dataset else dataset
-    slope, intercept = rule.get("RescaleSlope"), rule.get("RescaleIntercept")  # they may be there and empty
-    return float(1 if slope in (None, "") else slope), float(0 if intercept in (None, "") else intercept)
+    if "PerFrameFunctionalGroupsSequence" not in dataset or pixels.ndim < 3:
+        return rescaled(pixels, dataset)
+    return np.stack([rescaled(frame, dataset, number) for number, frame in enumerate(pixels)])

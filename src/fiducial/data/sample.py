@@ -86,9 +86,8 @@ def as_mask(
     if not whole.all():
         raise InputError(f"{place}: a mask holds class numbers; found {found[~whole][0]}")
     if found[0] < 0 or found[-1] >= num_classes:
-        raise InputError(
-            f"{place}: expected class numbers 0 to {num_classes - 1}, found {_listed(found)}. {_hint(found, num_classes)}"
-        )
+        hint = _hint(found, num_classes)
+        raise InputError(f"{place}: expected class numbers 0 to {num_classes - 1}, found {_listed(found)}. {hint}")
     return values.astype(np.uint8)
 
 
