@@ -15,6 +15,10 @@ from typing import Literal
 import annotated_names as itself
 Cell = Literal["rnn", "gru", "lstm"]
 Size = int | list[int]
+class Box:
+    pass
+class Facts(TypedDict):
+    size: int
 """
 
 
@@ -37,7 +41,7 @@ def annotation(text: str) -> Annotation:
         ("int", [3, -1], ["abc", 1.5, True, None, [1]]),
         ("float", [3, 0.5, float("inf")], ["abc", False, None]),
         ("bool", [True, False], [1, "yes"]),
-        ("str", ["abc"], [3, True, None]),
+        ("str", ["abc"], [3, True, None, {"a": 1}]),
         ("int | None", [3, None], ["abc"]),
         ("Optional[int]", [3, None], ["abc"]),
         ("Union[int, str]", [3, "abc"], [0.5]),
@@ -49,14 +53,18 @@ def annotation(text: str) -> Annotation:
         ("Cell | None", [None, "lstm"], ["gruu"]),
         ("itself.Cell", ["gru"], ["gruu"]),
         ("Size", [3, [3, 4]], ["abc", [0.5]]),
-        ("Sequence[int]", [[1, 2], []], [1, "abc", ["a"], [0.5]]),
+        ("Sequence[int]", [[1, 2], []], [{"a": 1}, 1, "abc", ["a"], [0.5]]),
         ("list[float] | float", [[1, 0.5], 2], [["a"], "a"]),
         ("tuple[int, ...]", [[1, 2, 3]], [1, ["a"]]),
         ("tuple[float, float]", [[0.9, 0.99]], [[0.9], [0.9, "a"]]),
         ("float | Tensor", [0.1], ["abc"]),
         ("tuple[float | Tensor, float | Tensor]", [[0.9, 0.99]], [["a", 0.9]]),
         ("Tensor | None", ["balanced", None, [1, 2]], []),
-        ("Unknown", ["abc", 3, None], []),
+        ("Unknown", ["abc", 3, None, {"a": 1}], []),
+        ("Box | None", [None, {"_target_": "a.B", "size": 3}], [{"size": 3}]),
+        ("Facts", [{"size": 3}], []),
+        ("dict[str, int] | Mapping[str, int]", [{"a": 1}], []),
+        ("Any", [{"a": 1}, 3], []),
         ("int | Unknown", ["abc", 3], []),
         ("Callable[..., int]", ["abc"], []),
         ("Any", ["abc", None], []),

@@ -49,6 +49,11 @@ from fiducial.errors import InputError
         ),
         (["optimizer._target_=nowhere.Adam"], "there is no module nowhere on the Python path"),
         (["data.source._target_=fiducial.data.medmnist.MedMNIST"], "needs name, folder; give data.source.name=…"),
+        (
+            ["data.prepare.intensity=zscore"],
+            "data.prepare: DataModule (data=phantom) expects Prepare or null, got {'intensity': 'zscore'}; an object",
+        ),
+        (["data.patches.size=[64,64]"], "data.patches: DataModule (data=phantom) expects Patches or null, got {'size'"),
         (["data.seed=3"], "data.seed is no setting: a run fills it in by itself"),
         (["data.spec.channels=3"], "data.spec is no setting"),
         (["optimizer.params=3"], "optimizer.params is no setting"),

@@ -38,6 +38,14 @@ def test_a_file_may_speak_of_subjects(file: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_a_file_that_excel_wrote(sign: str, file: Path) -> None:
+    """Semicolons or tabs, a byte order mark, and empty columns behind the last one."""
+    lines = [line.replace(",", sign) + sign for line in as_text(SOURCE.cases).splitlines()]
+    file.write_text("\n".join(lines), encoding="utf-8-sig")
+    assert from_file(SOURCE.cases, file).split.tolist() == SOURCE.cases.split.tolist()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -105,3 +113,9 @@ def test_folds_that_are_tested_are_named_and_the_only_word_on_it() -> None:
     for given in ({"splits": "a.csv"}, {"leave_out": "oslo"}):
         with pytest.raises(InputError, match=f"data.test_folds and data.{next(iter(given))} both say what is tested"):
             assigned(SOURCE, fold=0, test_folds=True, **given)
+
+
+def test_a_number_of_folds_without_a_fold_is_refused() -> None:
+    with pytest.raises(InputError, match=r"data\.num_folds=3 needs data\.fold"):
+        assigned(SOURCE, num_folds=3)
+    assert set(assigned(SOURCE, num_folds=3, fold=0).split.tolist()) == {"train", "val", "test"}

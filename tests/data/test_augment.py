@@ -180,6 +180,40 @@ def test_a_mirrored_patient_has_the_label_of_the_other_side(several: bool) -> No
     assert torch.equal(augment.with_labels(image, label, generator(0))[1], label)
 
 
+def axial_disc(spacing: tuple[float, ...], size: tuple[int, ...]) -> torch.Tensor:
+    """Return a volume that any rotation about its third axis, in mm, leaves as it is."""
+    x, y, z = np.meshgrid(
+        *((np.arange(n) - (n - 1) / 2) * s for n, s in zip(size, spacing, strict=True)), indexing="ij"
+    )
+    return torch.from_numpy(np.exp(-(x**2 + y**2) / (2 * 9**2)) * (0.6 + 0.02 * z)).float()
+
+
+def test_volumes_turn_about_the_axis_of_the_body_in_mm() -> None:
+    spacing = (1.0, 2.0, 4.0)
+    image = axial_disc(spacing, (64, 32, 8)).expand(4, 1, 64, 32, 8)
+    mask = (image[:, 0] > 0.3).to(torch.uint8)
+    turn = Augment(rotate=80, probability=1)
+    known = {"plane": (0, 1), "spacing": torch.tensor(spacing).expand(4, 3)}
+    found, turned, region = turn.with_masks(image, mask, mask * 0 + 1, generator(0), **known)
+    inside = region[:, 20:44, 10:22]
+    assert bool(inside.all())
+    torch.testing.assert_close(found[:, :, 20:44, 10:22], image[:, :, 20:44, 10:22], atol=0.02, rtol=0)
+    assert float((turned != mask).float().mean()) < 0.01
+    in_voxels = turn.with_masks(image, mask, mask * 0 + 1, generator(0), plane=(0, 1))[1]
+    assert float((in_voxels != mask).float().mean()) > 0.05  # a circle in mm is an ellipse in voxels
+    ramp = torch.arange(64.0)[:, None, None].expand(64, 32, 8)  # what turns is no symmetry of everything
+    moved = turn.with_masks(ramp.expand(4, 1, 64, 32, 8), mask, mask, generator(0), **known)[0]
+    assert float((moved[:, 0, 32, 24] - moved[:, 0, 32, 8]).abs().min()) > 1
+
+
+def test_pictures_turn_as_before_whatever_their_pixels_measure() -> None:
+    image, mask = images(3, 1, 12, 10), torch.ones(3, 12, 10, dtype=torch.uint8)
+    turn = Augment(rotate=30, zoom=[0.9, 1.2], probability=1)
+    told = turn.with_masks(image, mask, mask, generator(3), spacing=torch.ones(3, 2))
+    for one, other in zip(told, turn.with_masks(image, mask, mask, generator(3)), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_gamma_of_standardised_images_erases_nothing() -> None:
     image = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     changed = Augment(gamma=[1.5, 1.5])(image, generator(0))

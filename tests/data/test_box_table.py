@@ -76,6 +76,13 @@ def test_a_line_without_its_subject_is_refused(pictures: Path) -> None:
         _ = BoxTable(path=pictures / "one.csv").cases
 
 
+@pytest.mark.parametrize("name", ["Subject", "SPLIT", "Label", "Z_min"])
+def test_a_column_that_would_not_count_is_named(pictures: Path, name: str) -> None:
+    (pictures / "one.csv").write_text(f"path,{name},x_min,y_min,x_max,y_max\n0.png,a,1,2,3,4\n")
+    with pytest.raises(InputError, match=f"the column '{name}' would not count; call it '{name.lower()}'"):
+        _ = BoxTable(path=pictures / "one.csv").cases
+
+
 def test_resized_pictures_have_resized_boxes(pictures: Path) -> None:
     source = table(pictures, "1.png,4,3,12,15,a", size=[60, 40])
     np.testing.assert_allclose(source.seen(1).corners, [[6, 4, 30, 12]])

@@ -113,6 +113,32 @@ def test_animation_is_refused(tmp_path: Path) -> None:
         decode(path)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_colours_of_sixteen_bits_are_not_cut_to_eight(tmp_path: Path, suffix: str) -> None:
+    deep = RNG.integers(0, 65536, (5, 7, 3), np.uint16)
+    path = tmp_path / f"deep{suffix}"
+    writer = sitk.ImageFileWriter()
+    writer.SetFileName(str(path))
+    writer.SetUseCompression(True)
+    writer.SetCompressor("LZW" if suffix == ".tif" else "")
+    writer.Execute(sitk.GetImageFromArray(deep, isVector=True))
+    with pytest.raises(InputError, match=rf"deep\{suffix}: colours of 16 bits a channel are not read"):
+        decode(path)
+    tifffile.imwrite(tmp_path / "plain.tif", deep, photometric="rgb")  # what the message asks for
+    np.testing.assert_array_equal(decode(tmp_path / "plain.tif"), np.moveaxis(deep, -1, 0))
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_sixteen_bits_whose_lowest_value_is_white(tmp_path: Path, compression: str | None) -> None:
+    """The stored values are the same with and without compression, and so is what is read."""
+    path = tmp_path / "white.tif"
+    Image.fromarray(DEEP).save(path, compression=compression, tiffinfo={262: 0})
+    if compression is None:
+        with tifffile.TiffFile(path) as file:
+            np.testing.assert_array_equal(file.asarray(), DEEP)
+    np.testing.assert_array_equal(decode(path)[0], 65535 - DEEP)
+
+
 def test_tiff_compressed_as_cameras_do(tmp_path: Path) -> None:
     """DRIVE's photographs are LZW, which tifffile alone does not decode."""
     pixels = np.random.default_rng(0).integers(0, 255, (7, 9, 3)).astype(np.uint8)
@@ -257,6 +283,10 @@ def test_dicom_frames_each_with_its_own_rescale(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decode(path)[0], expected)
     shared = write_dicom(tmp_path / "shared.dcm", VOLUME, SharedFunctionalGroupsSequence=groups[1:2])
     np.testing.assert_array_equal(decode(shared)[0], 2.0 * VOLUME - 5)
+    groups[1] = Dataset()  # a frame that says nothing takes what is shared
+    mixed = {"PerFrameFunctionalGroupsSequence": groups, "SharedFunctionalGroupsSequence": groups[2:]}
+    expected[1] = 3.0 * VOLUME[1] + 10
+    np.testing.assert_array_equal(decode(write_dicom(tmp_path / "mixed.dcm", VOLUME, **mixed))[0], expected)
     other = {"SharedFunctionalGroupsSequence": [Dataset()], "RescaleSlope": 1, "RescaleIntercept": -1024}
     alone = write_dicom(tmp_path / "alone.dcm", VOLUME, **other)  # what is shared is something else
     np.testing.assert_array_equal(decode(alone)[0], VOLUME - 1024.0)

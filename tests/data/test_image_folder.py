@@ -135,3 +135,16 @@ def test_damaged_image_is_named_with_its_case(root: Path, tmp_path: Path) -> Non
         source.read(17)
     with pytest.raises(InputError, match=r"case b_ill/P3_1\.png: "):
         ImageFolder(root=root, cache=tmp_path / "cache").pixels()
+
+
+def test_folders_behind_links_are_looked_into(tmp_path: Path) -> None:
+    """And one that leads back to where it is is not followed for ever."""
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+        Image.new("L", (4, 4)).save(tmp_path / "root" / name / "own.png")
+    Image.new("L", (4, 4), 9).save(tmp_path / "elsewhere" / "linked.png")
+    (tmp_path / "root" / "a" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "root" / "a")
+    source = ImageFolder(root=tmp_path / "root", size=[4, 4], fractions=(0.34, 0.33, 0.33))
+    assert source.cases.case.tolist() == ["a/more/linked.png", "a/own.png", "b/own.png"]

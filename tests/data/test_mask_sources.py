@@ -8,6 +8,8 @@ import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -16,9 +18,11 @@ import torch
 from masked_files import OBLIQUE, make_decathlon, make_drive, make_nnunet, save_nifti, volume
 from PIL import Image
 
+from fiducial.config import compose
 from fiducial.data import decathlon
 from fiducial.data.archive import unpack
 from fiducial.data.assignment import assigned
+from fiducial.data.augment import Augment
 from fiducial.data.chase_db1 import ChaseDb1, field_of_view
 from fiducial.data.checks import check
 from fiducial.data.columns import Columns
@@ -28,7 +32,7 @@ from fiducial.data.mask_table import MaskTable
 from fiducial.data.masked import MaskedSource
 from fiducial.data.module import DataModule
 from fiducial.data.nnunet_raw import NnunetRaw
-from fiducial.data.patches import Patches
+from fiducial.data.patches import PatchDataset, Patches
 from fiducial.data.preparation import Preparation
 from fiducial.errors import InputError
 
@@ -213,6 +217,34 @@ class TestNnunetRaw:
         truth = volume(0)[1]
         np.testing.assert_array_equal(sample.region, truth != 2)
         np.testing.assert_array_equal(sample.mask, truth == 1)
+
+    def test_values_between_the_classes_and_what_is_ignored_are_refused(self, tmp_path: Path) -> None:
+        labels = {"background": 0, "core": 1, "rim": 2, "ignore": 255}
+        root = make_nnunet(tmp_path, labels=labels)
+        mask = volume(0)[1]
+        mask[0, 0, :2] = 255
+        save_nifti(root / "labelsTr" / "case0.nii.gz", mask, OBLIQUE)
+        sample = NnunetRaw(root=root).sample(0)
+        assert sample.region is not None
+        np.testing.assert_array_equal(sample.region, mask != 255)
+        np.testing.assert_array_equal(sample.mask, np.where(mask == 255, 0, mask))
+        mask[0, 0, 3] = 7
+        save_nifti(root / "labelsTr" / "case0.nii.gz", mask, OBLIQUE)
+        with pytest.raises(InputError, match="expected the values 0, 1, 2, 255 in a mask, found 0, 1, 2, 7, 255"):
+            NnunetRaw(root=root).sample(0)
+
+    @pytest.mark.parametrize(
+        ("subject", "said"),
+        [
+            (r"(x)?case", r"case case0: data\.source\.subject='\(x\)\?case' finds no subject"),
+            (r"case(", "is no regular expression"),
+            (r"case\d", "needs a group"),
+        ],
+    )
+    def test_what_finds_no_subject_is_refused(self, tmp_path: Path, subject: str, said: str) -> None:
+        """A group that takes no part in what is found would make all cases one subject, called None."""
+        with pytest.raises(InputError, match=said):
+            _ = NnunetRaw(root=make_nnunet(tmp_path), subject=subject).cases
 
     def test_subjects_are_found_in_names(self, tmp_path: Path) -> None:
         source = NnunetRaw(root=make_nnunet(tmp_path), subject=r"case(\d)")
@@ -437,9 +469,52 @@ class TestMaskTable:
         with pytest.raises(InputError, match=r"there is no image of \|"):
             _ = MaskTable(path=self.write(tmp_path, rows), allow_incomplete=True, **options).entries
 
+    def test_volumes_are_turned_across_the_body_in_mm(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        rows = [{**row, "path": row["path"].split("|")[0]} for row in self.rows(tmp_path, 10)]
+        for number, row in enumerate(rows):
+            values, mask = volume(number)
+            save_nifti(tmp_path / row["path"], values, np.diag([0.6, 0.7, 4, 1]))
+            save_nifti(tmp_path / row["mask"], mask, np.diag([0.6, 0.7, 4, 1]))
+        source = MaskTable(path=self.write(tmp_path, rows), classes=["background", "a", "b"])
+        data = DataModule(
+            source,
+            prepare=Preparation(orientation="SLA", intensity="minmax"),
+            patches=Patches(size=[8, 8, 8]),
+            augment=Augment(rotate=15),
+        )
+        data.prepare_data()
+        told: dict[str, Any] = {}
+        monkeypatch.setattr(
+            data.augment, "with_masks", lambda *parts, **known: told.update(known) or parts[:3], raising=False
+        )
+        data.trainer = SimpleNamespace(training=True, global_rank=0, world_size=1)  # type: ignore[assignment]
+        patches = PatchDataset(data.prepared, data.patches, seed=0)[0]
+        data.on_after_batch_transfer(data.transfer_batch_to_device(patches, torch.device("cpu"), 0), 0)
+        assert told["plane"] == (1, 2)
+        np.testing.assert_allclose(told["spacing"].numpy(), [[4, 0.6, 0.7]], rtol=1e-6)
+
     def test_a_table_without_masks_is_named(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, [{"path": "a.nii", "masks": "b.nii"}])
         with pytest.raises(InputError, match="no column 'mask'; did you mean masks"):
+            _ = MaskTable(path=path).cases
+
+    @pytest.mark.parametrize("orientation", ["RAS", "ASL", None])
+    def test_the_default_patch_has_the_axes_of_prepared_cases(self, tmp_path: Path, orientation: str | None) -> None:
+        """Those of the file differ from them: here it counts down, then to the left, then to the front."""
+        affine = np.zeros((4, 4))
+        affine[2, 0], affine[0, 1], affine[1, 2], affine[3, 3] = -1, -1, 1, 1
+        save_nifti(tmp_path / "image.nii.gz", np.arange(16.0 * 24 * 40).reshape(16, 24, 40), affine)
+        save_nifti(tmp_path / "mask.nii.gz", np.ones((16, 24, 40), np.uint8), affine)
+        rows = [{"path": "image.nii.gz", "mask": "mask.nii.gz", "split": "train"}]
+        told = f"data.prepare.orientation={orientation or 'null'}"
+        composed = compose(["data=mask_table", f"data.source.path={self.write(tmp_path, rows)}", told])
+        prepared = Preparation(orientation=orientation)(MaskTable(path=tmp_path / "cases.csv").sample(0))
+        assert tuple(composed.cfg.data.patches.size) == prepared.size
+
+    @pytest.mark.parametrize("name", ["Region", " SUBJECT", "Split"])
+    def test_a_column_that_would_not_count_is_named(self, tmp_path: Path, name: str) -> None:
+        path = self.write(tmp_path, [{"path": "a.nii", "mask": "b.nii", name: "p"}])
+        with pytest.raises(InputError, match=f"the column '{name.strip()}' would not count; call it"):
             _ = MaskTable(path=path).cases
 
 

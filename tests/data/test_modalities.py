@@ -67,8 +67,24 @@ def test_the_mean_of_training_is_kept_for_other_data() -> None:
     assert batch["image"][:, 1].unique().tolist() == [pytest.approx((0.9 - 0.5) / 0.5)]
 
 
+def test_a_mean_that_training_never_took_is_not_taken_from_other_data() -> None:
+    """The checkpoint of a run none of whose images lacked a channel holds no means."""
+    nothing = {"epoch": 0, "channel_means": None}
+    data = DataModule(Phantom(num_subjects=12, size=[8, 8], channels=2), missing=[1])
+    data.test_alone("all")
+    with pytest.raises(InputError, match=r"learned no means of channels .*: give data\.fill=zero, or train with"):
+        data.load_state_dict(nothing)
+    whole = DataModule(Phantom(num_subjects=12, size=[8, 8], channels=2))
+    whole.test_alone("all")
+    whole.load_state_dict(nothing)  # nothing is missing
+    own = DataModule(Phantom(num_subjects=12, size=[8, 8], channels=2), missing=[1])
+    own.load_state_dict(nothing)  # its training split can still say
+
+
 def test_values_that_nothing_teaches_are_refused() -> None:
     with pytest.raises(InputError, match=r"learned from training images with missing channels: give data\.channel_dro"):
         DataModule(Phantom(num_subjects=12, size=[8, 8], channels=2), fill="learned")
+    with pytest.raises(InputError, match=r"channel_dropout is for images of several channels"):
+        DataModule(Phantom(num_subjects=12, size=[8, 8]), channel_dropout=0.3)
     with pytest.raises(InputError, match=r"data\.fill must be mean, zero, learned; got median"):
         DataModule(Phantom(num_subjects=12, size=[8, 8], channels=2), fill="median")  # type: ignore[arg-type]

@@ -12,7 +12,9 @@ from sklearn.utils.class_weight import compute_sample_weight
 from fiducial.data.balance import balancing_weights, class_counts
 from fiducial.data.dataset import CaseDataset, pad
 from fiducial.data.module import DataModule, in_unit_range, standardise
+from fiducial.data.patches import Patches
 from fiducial.data.phantom import Phantom
+from fiducial.data.preparation import Preparation
 from fiducial.data.source import Cases, Source, Spec
 from fiducial.errors import InputError
 
@@ -44,6 +46,12 @@ def phantom(**options: Any) -> DataModule:
     module = DataModule(Phantom(num_subjects=30, size=[8, 8]), **options)
     module.prepare_data()
     return module
+
+
+@pytest.mark.parametrize("given", [{"prepare": Preparation()}, {"patches": Patches(size=[8, 8])}])
+def test_what_is_for_masks_is_refused_without_them(given: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=rf"data\.{next(iter(given))} is for cases with masks"):
+        phantom(**given)
 
 
 def test_uint8_becomes_float32_by_the_formula() -> None:

@@ -190,9 +190,60 @@ def test_mirrored_classes() -> None:
     assert mirrored_classes(["background", "cleft", "bright"]) == (0, 1, 2)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("LeftLung", "RightLung"),
+        ("kidney_L", "kidney_R"),
+        ("L kidney", "R kidney"),
+        ("kidneyL", "kidneyR"),
+        ("lkid", "rkid"),
+        ("Left-Lateral-Ventricle", "Right-Lateral-Ventricle"),
+        ("left_rib_1", "Right Rib 1"),
+    ],
+)
+def test_how_sides_are_written(first: str, second: str) -> None:
+    assert mirrored_classes(["background", first, "liver", second]) == (0, 3, 2, 1)
+    assert mirrored_classes(["background", first, second], "none") == (0, 1, 2)
+
+
+@pytest.mark.parametrize("alone", ["lkid", "kidney_L", "grade R", "RV", "cleft"])
+def test_a_letter_alone_is_no_side(alone: str) -> None:
+    assert mirrored_classes(["background", alone, "liver"]) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("names", [("heart_atrium_left", "heart_atrium_right"), ("left atrium", "right atrium")])
+def test_the_sides_of_the_heart_are_no_mirror_images(names: tuple[str, str]) -> None:
+    assert mirrored_classes([*names, "left lung", "right lung"]) == (0, 1, 3, 2)
+    assert mirrored_classes(["LV", "MYO", "RV"]) == (0, 1, 2)
+
+
+def test_ventricles_are_of_the_heart_or_of_the_brain() -> None:
+    names = ["background", "left ventricle", "right ventricle"]
+    with pytest.raises(InputError, match=r"'left ventricle' has a partner there in a brain, .*data\.sides=none, or th"):
+        mirrored_classes(names)
+    assert mirrored_classes(names, "none") == (0, 1, 2)
+    assert mirrored_classes(names, names[1:]) == (0, 2, 1)
+    assert sides_of([-1], axes=None, dims=3, classes=names, partners="none") == Sides(2, (0, 1, 2))
+
+
+def test_classes_that_are_named_two_by_two() -> None:
+    assert mirrored_classes(["background", "dexter", "sinister"], ["sinister", "dexter"]) == (0, 2, 1)
+    for wrong, said in (
+        (["a"], r"two by two, as in \[left lung,right lung\]; got \[a\]"),
+        (["a", "a"], "two by two"),
+        (["a", "c"], "'c' is none of the classes a, b"),
+        ("non", "must be auto, none, or classes two by two; got non"),
+    ):
+        with pytest.raises(InputError, match=said):
+            mirrored_classes(["a", "b"], wrong)
+    with pytest.raises(InputError, match=r"data\.sides: 'lung' is none of the classes background, lesion"):
+        DataModule(PhantomMasks(num_subjects=6, size=[8, 8]), sides=["lung", "lesion"])
+
+
 def test_a_class_without_its_other_side_is_named() -> None:
-    with pytest.raises(InputError, match="'left ventricle' has a side"):
-        mirrored_classes(["background", "left ventricle"])
+    with pytest.raises(InputError, match=r"'left kidney' has a side, .*\(classes: background, left kidney\)"):
+        mirrored_classes(["background", "left kidney"])
 
 
 def test_only_flips_across_the_patient_exchange_sides() -> None:

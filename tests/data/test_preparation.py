@@ -186,3 +186,10 @@ def test_bytes_that_spacing_made_numbers_of_are_in_unit_range() -> None:
 def test_pictures_are_not_cropped() -> None:
     with pytest.raises(InputError, match=r"data\.prepare\.crop_above is for volumes"):
         Preparation(crop_above=0)(Sample(np.zeros((1, 8, 8), np.float32)))
+
+
+def test_what_would_have_no_effect_is_refused() -> None:
+    with pytest.raises(InputError, match=r"data\.prepare\.nonzero is for data\.prepare\.intensity=zscore; got minmax"):
+        Preparation(nonzero=True, intensity="minmax")
+    with pytest.raises(InputError, match=r"data\.prepare\.spacing is for volumes: pixels of pictures have no size"):
+        Preparation(spacing=1.0)(Sample(np.zeros((1, 4, 5), np.uint8)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 from pathlib import Path
 
@@ -199,6 +200,40 @@ def test_processes_that_prepare_together_agree(source: NnunetRaw, tmp_path: Path
         assert worker.exitcode == 0
     assert found == {float(source.sample(1).image.sum())}
     assert len(folders(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o027])
+def test_a_case_can_be_read_by_those_who_share_the_cache(source: NnunetRaw, tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        _ = PreparedCases(source)[0]
+    finally:
+        os.umask(before)
+    (folder,) = folders(tmp_path)
+    assert folder.stat().st_mode & 0o777 == 0o777 & ~umask
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o666 & ~umask}
+
+
+def test_a_case_of_another_user_is_read(source: NnunetRaw, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose time of use only its owner may set."""
+    first = PreparedCases(source)[0]
+
+    def refused(path: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(module.os, "utime", refused)
+    np.testing.assert_array_equal(PreparedCases(source)[0].image, first.image)
+
+
+def test_a_cache_that_cannot_be_read_is_named(source: NnunetRaw, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> bool:
+        if path.name == module.FACTS:
+            raise PermissionError(13, "Permission denied")
+        return True
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    with pytest.raises(InputError, match=r"cannot be read or written \(Permission denied\); set cache_dir to another"):
+        _ = PreparedCases(source)[0]
 
 
 def test_workers_take_no_pixels_along(source: NnunetRaw) -> None:

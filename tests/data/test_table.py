@@ -8,6 +8,9 @@ import pandas
 import pytest
 from PIL import Image
 
+from fiducial.config import compose
+from fiducial.data.assignment import assigned
+from fiducial.data.columns import Columns
 from fiducial.data.table import Table
 from fiducial.errors import InputError
 
@@ -70,6 +73,20 @@ def test_given_classes_set_the_order(table: Any) -> None:
     assert source.cases.label.tolist() == [0, 2, 1]
 
 
+def test_numbers_may_be_names(tmp_path: Path, table: Any) -> None:
+    """Of classes and sites: a command line gives numbers, and the table has their text."""
+    text = lines("path,label,site,split", *[f"{n % 2},{n},train" for n in range(5)], "1,5,test")
+    source = table(text, classes=[1, 0])
+    assert source.cases.label.tolist() == [1, 0, 1, 0, 1, 0]
+    told = [f"data.source.path={tmp_path / 'table.csv'}", "data.source.classes=[1,0]", "data.leave_out=3"]
+    table(text)
+    composed = compose(["data=table", *told])
+    assert composed.cfg.data.spec.classes == ["1", "0"]
+    moved = assigned(source, leave_out=composed.cfg.data.leave_out)
+    assert moved.split.tolist().count("test") == 1
+    assert moved.split[3] == "test"
+
+
 def test_a_class_may_be_called_na_if_it_is_named(table: Any) -> None:
     assert table(lines("path,label", "NA", "a", "a"), classes=["a", "NA"]).cases.label.tolist() == [1, 0, 0]
 
@@ -106,6 +123,9 @@ def test_other_column_names_and_a_draw_by_subject(table: Any) -> None:
         (lines("path,label", *"ab" * 3) + "1.png,a\n5.png,b\n1.png,a\n", {}, r"1\.png \(lines 3, 8, 10\), 5\.png \(l"),
         (lines("path,label", "a"), {"subject_column": "patient"}, "there is no column 'patient'"),
         (lines("path,label", "a"), {"split_column": "fold"}, "there is no column 'fold'"),
+        (lines("path,label,Subject", "a,p"), {}, r"table\.csv: the column 'Subject' would .*; call it 'subject', or"),
+        (lines("path,label,SPLIT", "a,val"), {}, "'SPLIT' would not count; call it 'split'"),
+        (lines("path,label,Site ", "a,x"), {}, "'Site' would not count; call it 'site'"),
         ("path,label,label\n0.png,a,b\n", {}, "there are two of label"),
         ("path,label\n", {}, "no line but its header"),
         ("path,label\n0.png,a\n1.png\n", {}, "line 3: expected 2 values"),
@@ -131,6 +151,7 @@ def test_other_column_names_and_a_draw_by_subject(table: Any) -> None:
         (lines("path,label,subject", "a,p", "b,NA"), {}, "line 3: the subject is missing"),
         (lines("path,label", "0", "1", "NA"), {}, "line 4: the label is missing"),
         (lines("path,label", "a", "nan", "b"), {"classes": ["a", "b"]}, "line 3: the label is missing"),
+        (lines("path,label", "a|b", "", "NA", "b", "a|nan"), {}, "lines 4, 6: the label is missing .* field is empty"),
         (lines("path,label,split", "a,train", "b,valid"), {}, "line 3: split must be train, val, test; got 'valid'"),
     ],
 )
@@ -163,6 +184,25 @@ def test_semicolons_and_tabs_separate_too(table: Any, sign: str, mark: str) -> N
     other = table(mark + text.replace(",", sign))
     assert other.cases.case.tolist() == ["0.png", "1.png", "2.png"]
     assert other.rows == table(text).rows
+
+
+def test_blanks_around_names_of_columns_do_not_matter(table: Any) -> None:
+    cases = table(lines("path, label ,\tsubject", "a,p", "b,p", "a,q", "b,r")).cases
+    assert cases.subject.tolist() == ["p", "p", "q", "r"]
+
+
+def test_a_column_that_is_asked_for_by_name_may_be_called_anything(table: Any) -> None:
+    """Nothing is then meant by it but what was asked."""
+    assert table(lines("path,label,Subject", "a,p", "b,q", "a,r"), subject_column="Subject").cases.subject[1] == "q"
+    columns = Columns(names=["Site"], categorical=["Site"])
+    assert table(lines("path,label,Site", "a,p", "b,q"), columns=columns).spec.columns == ("Site=p", "Site=q")
+
+
+def test_columns_without_a_name_are_left_out(table: Any) -> None:
+    """Excel writes them behind the last column that is in use."""
+    source = table("path;label;;\n0.png;a;;\n1.png;b;;\n2.png;b;;\n")
+    assert source.rows[0] == {"path": "0.png", "label": "a"}
+    assert source.cases.label.tolist() == [0, 1, 1]
 
 
 def test_commas_separate_where_they_give_the_columns(table: Any) -> None:

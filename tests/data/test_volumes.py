@@ -191,3 +191,19 @@ def test_long_names_are_cut_and_stay_apart(tmp_path: Path) -> None:
 def test_cases_whose_masks_would_be_one_file_are_named() -> None:
     with pytest.raises(InputError, match="cases a/b and a_b"):
         refuse_equal_names(["a/b", "c", "a_b"])
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0, 1, 2, 3], r"data\.source\.classes names all of them, 4 or more, in order"),
+        ([0, 2], r"data\.source\.classes names all of them, 3 or more"),
+        ([0, 255], r"data\.source\.values names that of each class, in order: data\.source\.values=\[0,255\]"),
+        ([0, 128, 255], r"data\.source\.values names that of each class"),
+        ([0, np.inf], "class numbers; found inf"),
+        ([0, 0.5], "class numbers; found 0.5"),
+    ],
+)
+def test_what_would_fit_the_values_of_a_mask_is_said(values: list[float], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        as_mask(np.array(values), 2, "mask.png")

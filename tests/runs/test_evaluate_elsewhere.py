@@ -111,6 +111,23 @@ def test_images_of_another_size(trained: Path, tmp_path: Path) -> None:
     assert asked[1] == unasked[1]  # brought to the run's size
 
 
+def test_columns_are_encoded_as_in_training(tmp_path: Path) -> None:
+    """Of another table as well, which has no training split: a copy of the first gives the answers of the first."""
+    first = table(tmp_path / "a")
+    ages = [f"{line},{'age' if not n else 20 + n}" for n, line in enumerate(first.read_text().splitlines())]
+    first.write_text("\n".join(ages) + "\n")
+    shutil.copytree(first.parent, tmp_path / "b")
+    network = ["model=image_table", "model.backbone.widths=[4]", "model.backbone.dense=[8]", *COMMON[:4]]
+    given = ["data=table", f"data.source.path={first}", "data.source.columns.names=[age]", f"outputs={tmp_path / 'o'}"]
+    assert run("train", [*network, *given]) == 0
+    (out,) = (tmp_path / "o").glob("runs/*/*")
+    with (out / "predictions.csv").open() as file:
+        own = {row["case"]: row["p_1"] for row in csv.DictReader(file)}
+    _, rows = evaluated(out, f"data.source.path={tmp_path / 'b' / 'cases.csv'}", "--split", "all")
+    assert len(rows) == 24
+    assert {row["case"]: row["p_1"] for row in rows if row["case"] in own} == own
+
+
 def test_options_that_are_not_there(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="data=tabel: there is no such option; did you mean table"):
         evaluated(trained, "data=tabel")

@@ -81,6 +81,20 @@ def test_spacing_and_pixels_of_classes_of_volumes(tmp_path: Path) -> None:
     assert len(strip[1]) == 6
 
 
+def test_boxes_where_a_split_is_empty(tmp_path: Path) -> None:
+    lines = ["path,split,x_min,y_min,x_max,y_max,label"]
+    for number, split in enumerate(["train", "train", "val"]):
+        Image.fromarray(np.full((16, 16), 40 * number, np.uint8)).save(tmp_path / f"{number}.png")
+        lines += [f"{number}.png,{split},1,2,5,6,a", f"{number}.png,{split},7,8,9,10,b"]
+    (tmp_path / "cases.csv").write_text("\n".join(lines))
+    seen = inspected("data=box_table", f"data.source.path={tmp_path / 'cases.csv'}", f"outputs={tmp_path}")
+    (sheet,) = (sheet for sheet in seen.sheets if sheet.title == "Splits")
+    assert [tuple(row) for row in sheet.rows[2:]] == [
+        ("a", "2 (2)", "1 (1)", "0 (0)", "3 (3)"),
+        ("b", "2 (2)", "1 (1)", "0 (0)", "3 (3)"),
+    ]
+
+
 def test_the_page_is_whole_escaped_and_needs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = f"data.source.path={write_table(tmp_path)}"
     with pytest.raises(SystemExit) as ended:

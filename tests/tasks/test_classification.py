@@ -92,6 +92,15 @@ def test_weights_that_would_balance_nothing_are_refused(loss: str) -> None:
         task_of(*loss.split(), "loss.weight=balanced")
 
 
+@pytest.mark.parametrize("weight", ["[2]", "[1,2]"])
+def test_a_single_output_of_the_focal_loss_is_weighed_by_alpha(weight: str) -> None:
+    with pytest.raises(InputError, match=r"loss\.weight is for several labels; of one output loss\.alpha says"):
+        task_of("loss=focal_sigmoid", f"loss.weight={weight}")
+    labels = ["data.source.target=multilabel", "data.source.prior=[0.5,0.2,0.1,0.1]"]
+    assert task_of("loss=focal_sigmoid", "loss.alpha=0.75").loss.alpha == 0.75
+    assert task_of(*labels, "loss=focal_sigmoid", "loss.weight=[1,3,1,2]").loss.class_weight.tolist() == [1, 3, 1, 2]
+
+
 def test_the_weighted_loss_of_an_epoch_does_not_depend_on_the_batches() -> None:
     task = task_of("data.source.prior=[0.9,0.1]", "loss.weight=balanced")
     generator = torch.Generator().manual_seed(0)

@@ -44,8 +44,10 @@ class Annotation:
 
     def fits(self, value: Any) -> bool:
         """Tell whether a value may be given: False only if it is certain that it may not."""
-        if self._node is None or isinstance(value, dict):  # a mapping describes some other object
+        if self._node is None or (isinstance(value, dict) and "_target_" in value):  # which describes some other object
             return True
+        if isinstance(value, dict):
+            return any(self._takes_mapping(alternative) for alternative in self._alternatives())
         return any(self._matches(alternative, value) for alternative in self._alternatives())
 
     @property
@@ -81,6 +83,19 @@ class Annotation:
         if isinstance(node, ast.Subscript) and _last(node.value) in (*LISTS, "tuple", "Tuple"):
             return isinstance(value, list) and self._items_match(node, value)
         return True
+
+    def _takes_mapping(self, node: ast.expr) -> bool:
+        """Tell whether a mapping that describes no object may be given, see `fits`."""
+        if isinstance(node, ast.Constant):
+            return False
+        if isinstance(node, ast.Subscript):
+            return _last(node.value) not in (*LISTS, "tuple", "Tuple")
+        if _last(node) in KNOWN:
+            return _last(node) == "Any"
+        found = look_up_dotted(self.module, node) if isinstance(node, ast.Name | ast.Attribute) else None
+        if found is None or not isinstance(found.node, ast.ClassDef):
+            return True
+        return any(_last(base).endswith(("Dict", "dict", "Mapping")) for base in found.node.bases)
 
     def _text(self, node: ast.expr) -> str:
         if isinstance(node, ast.Subscript) and _last(node.value) in LISTS:

@@ -125,9 +125,9 @@ def _check(component: Component, presets: Mapping[str, Any]) -> None:
         raise InputError(f"{path}: {component} needs {', '.join(missing)}; give {path}.{missing[0]}=…")
     for key, value in component.misfits(accepted):
         annotation = accepted.arguments[key]
-        raise InputError(
-            f"{path}.{key}: {component} expects {annotation}, got {value!r}{nearest(str(value), annotation.choices)}"
-        )
+        hint = "; an object is described by its _target_" if isinstance(value, dict) else ""
+        hint = hint or nearest(str(value), annotation.choices)
+        raise InputError(f"{path}.{key}: {component} expects {annotation}, got {value!r}{hint}")
 
 
 def _set_by(presets: Mapping[str, Any], path: str, wrong: list[str]) -> str:

@@ -300,8 +300,21 @@ def _product(factors: Sequence[Any]) -> int:
     return math.prod(max(map(int, each)) if isinstance(each, Sequence) else int(each) for each in factors)
 
 
-def _patch_size(size: Sequence[int], multiple: int, most: int) -> list[int]:
-    """Return patches that hold a case, rounded up to a multiple, and are not larger than `most` along any axis."""
+def _patch_size(size: Sequence[int], multiple: int, most: int, axes: str, prepare: Any) -> list[int]:
+    """Return patches that hold a prepared case, rounded up to a multiple, and no larger than `most` along any axis.
+
+    Args:
+        size: of the first case as its file has it.
+        multiple: of each extent.
+        most: of each extent.
+        axes: where those of the file lead, such as LPS; empty where nobody knows.
+        prepare: what turns them, see `data.prepare`; None leaves them.
+    """
+    wanted = prepare.get("orientation", "RAS") if prepare else None
+    if axes and wanted:
+        pairs = {letter: pair for pair in ("LR", "PA", "IS") for letter in pair}
+        found, asked = ([pairs.get(letter, "") for letter in letters] for letters in (axes, str(wanted)))
+        size = [size[found.index(pair)] for pair in asked] if sorted(asked) == sorted(found) else size
     return [min(most, -(-int(extent) // multiple) * multiple) for extent in size]
 
 

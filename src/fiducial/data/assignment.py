@@ -10,14 +10,16 @@ from fiducial.data.split_file import from_file
 from fiducial.data.splits import with_fold
 from fiducial.errors import InputError, nearest
 
+NUM_FOLDS = 5
+
 
 def assigned(
     source: Source,
     *,
     splits: str | Path | None = None,
-    leave_out: str | None = None,
+    leave_out: str | int | None = None,
     fold: int | None = None,
-    num_folds: int = 5,
+    num_folds: int = NUM_FOLDS,
     test_folds: bool = False,
 ) -> Cases:
     """Return a source's cases with their splits.
@@ -42,6 +44,8 @@ def assigned(
             if fold is None
             else f"data.test_folds and {other} both say what is tested: give one of them"
         )
+    if fold is None and leave_out is None and num_folds != NUM_FOLDS:
+        raise InputError(f"data.num_folds={num_folds} needs data.fold, the number of the fold that validates")
     cases = cases_of(source)
     if splits is not None:
         cases = from_file(cases, Path(splits))

@@ -85,7 +85,8 @@ class Augment:
 
     Args:
         flip_axes: spatial axes along which images are mirrored; 0 is the first (rows, or slices), -1 the last.
-        rotate: greatest angle, in degrees; in 3D in the plane of the last two axes.
+        rotate: greatest angle, in degrees. Of volumes in the plane of the last two axes; of those with masks in the
+            axial plane, where `data.prepare.orientation` tells it, and in mm.
         zoom: lowest and highest magnification.
         shift: greatest translation, as a part of the extent.
         probability: of each of flip, rotation, zoom and shift, for each image.
@@ -180,12 +181,29 @@ class Augment:
             )
 
     def with_masks(
-        self, image: Image, mask: Mask, region: Mask, draw: torch.Generator, sides: Sides | None = None
+        self,
+        image: Image,
+        mask: Mask,
+        region: Mask,
+        draw: torch.Generator,
+        sides: Sides | None = None,
+        *,
+        plane: tuple[int, int] | None = None,
+        spacing: Float[Tensor, "batch dims"] | None = None,
     ) -> tuple[Image, Mask, Mask]:
         """Return changed copies of images, and of masks and regions that went through the same geometry.
 
         A patient mirrored from side to side has each class of `sides` on the other side. What comes into an image
         from beyond its border lies outside the region, and counts nowhere.
+
+        Args:
+            image: the images.
+            mask: class numbers.
+            region: where they count.
+            draw: what is drawn from.
+            sides: see `Sides`.
+            plane: the two axes in which images are rotated; by default the last ones.
+            spacing: distance of neighbours along each axis: angles are kept in its unit; by default in pixels.
         """
         self.check_axes(image.ndim - 2)
         dims, flat = image.ndim - 2, torch.stack([mask, region.to(mask.dtype)], dim=1)
@@ -196,7 +214,9 @@ class Augment:
                 swapped = torch.tensor(sides.classes, dtype=mask.dtype, device=mask.device)[flat[:, 0].long()]
                 flat[:, 0] = torch.where(chosen.view(-1, *[1] * dims), swapped, flat[:, 0])
         if self._moves:
-            matrix, shift = self._motion(image, draw)
+            matrix, shift = self._motion(image, draw, plane)
+            if spacing is not None:
+                matrix = matrix * (spacing[:, None, :] / spacing[:, :, None])
             image = affine(image, matrix, shift)
             flat = affine(flat.float(), matrix, shift, mode="nearest", outside="zeros").to(mask.dtype)
         return self._recolour(image, draw), flat[:, 0], flat[:, 1].bool()
@@ -249,7 +269,9 @@ class Augment:
     def _moves(self) -> bool:
         return bool(self.rotate or self.shift) or self.zoom != (1.0, 1.0)
 
-    def _motion(self, image: Image, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _motion(
+        self, image: Image, draw: torch.Generator, plane: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Draw a matrix and a shift for each image."""
         count, dims = len(image), image.ndim - 2
         on = (_uniform((3, count), 0, 1, draw) < self.probability).to(image.dtype)
@@ -257,7 +279,7 @@ class Augment:
         magnification = 1 + (_uniform((count,), self.zoom[0], self.zoom[1], draw) - 1) * on[1]
         size = torch.tensor(image.shape[2:], dtype=image.dtype, device=image.device)
         shift = _uniform((count, dims), -self.shift, self.shift, draw) * on[2, :, None] * size
-        matrix = rotation(angle, dims, (dims - 2, dims - 1)) / magnification[:, None, None]
+        matrix = rotation(angle, dims, plane or (dims - 2, dims - 1)) / magnification[:, None, None]
         return matrix, shift
 
     def _recolour(self, image: Image, draw: torch.Generator, length: Int[Tensor, " batch"] | None = None) -> Image:

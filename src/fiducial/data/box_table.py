@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from fiducial.data.box_lines import FLAT, BoxLines
+from fiducial.data.box_lines import ENDS, FLAT, BoxLines
 from fiducial.data.boxed import BOXES, BoxedSource
 from fiducial.data.boxes import Boxes, Frame
 from fiducial.data.columns import is_missing
@@ -65,7 +65,7 @@ class BoxTable(FileSource, BoxedSource):
         target: Literal["boxes", "binary"] = "boxes",
         path_column: str = "path",
         label_column: str = "label",
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str | int] | None = None,
         fractions: Sequence[float] = (0.6, 0.2, 0.2),
         seed: int = 0,
         modality: str = "",
@@ -84,6 +84,8 @@ class BoxTable(FileSource, BoxedSource):
             raise InputError("data.source.policy=crop would cut boxes off: use resize, fit or pad")
         self.table = Table(path=path, path_column=path_column, label_column=path_column)
         self.boxes = self.table if boxes is None else Table(path=boxes, path_column=path_column, label_column=FLAT)
+        self.table.optional = ("subject", "split")
+        self.boxes.optional = (*(self.table.optional if boxes is None else ()), label_column, *ENDS)
         self.path_column, self.label_column = path_column, label_column
         self.unit, self.ends, self.outside, self.learned = unit, ends, outside, target
         self._classes, self.fractions, self.seed = classes, check_fractions(fractions), seed

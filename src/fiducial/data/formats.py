@@ -15,6 +15,7 @@ from fiducial.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 SUFFIXES = (*PICTURES, ".tif", ".tiff", ".npy", ".nii", ".nii.gz", ".dcm")
@@ -80,11 +81,21 @@ def _picture(path: Path) -> NDArray[Any]:
         check_room((*image.size, len(image.getbands())), path)
         if image.format == "GIF" and getattr(image, "n_frames", 1) > 1:
             raise InputError(f"{path}: expected one picture, got an animation of {getattr(image, 'n_frames', 0)}")
+        _refuse_cut(image, path)
         if image.mode in ("1", "L", "LA"):
             return np.asarray(image.convert("L"))[None]
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             return np.asarray(image)[None]
         return np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
+
+
+def _refuse_cut(image: Image.Image, path: Path) -> None:
+    """Refuse colours of 16 bits a channel: Pillow would give the upper 8 of them."""
+    if image.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+        raise InputError(
+            f"{path}: colours of 16 bits a channel are not read from this kind of file; save it as TIFF without "
+            "compression, or with 8 bits"
+        )
 
 
 def _tiff(path: Path) -> NDArray[Any]:
@@ -94,7 +105,9 @@ def _tiff(path: Path) -> NDArray[Any]:
     with tifffile.TiffFile(path) as file:
         series, page = file.series[0], file.pages.first
         if page.compression in (tifffile.COMPRESSION.LZW, tifffile.COMPRESSION.JPEG) and len(series.pages) == 1:
-            return _picture(path)  # tifffile decodes these only with a package of its own
+            pixels = _picture(path)  # tifffile decodes these only with a package of its own
+            turned = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype == np.uint16
+            return np.iinfo(np.uint16).max - pixels if turned else pixels  # Pillow turns round 8 bits, but not 16
         check_room(series.shape, path)
         pixels, axes, colormap = series.asarray(), series.axes, page.colormap
     if pixels.dtype == bool:
@@ -143,6 +156,8 @@ def _dicom(path: Path) -> NDArray[Any]:
     import pydicom
     from pydicom.pixels.processing import apply_color_lut
 
+    from fiducial.data.dicom.pixels import top_of
+
     dataset = pydicom.dcmread(path)
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise InputError(f"{path}: this DICOM object has no pixel data")
@@ -152,30 +167,16 @@ def _dicom(path: Path) -> NDArray[Any]:
     if dataset.get("SamplesPerPixel", 1) > 1:
         return np.moveaxis(pixels, -1, 0)
     if kind == "MONOCHROME1":  # low values are bright
-        pixels = (-1 if dataset.PixelRepresentation else 2**dataset.BitsStored - 1) - pixels
+        pixels = top_of(dataset) - pixels
     return _rescaled(pixels, dataset)[None]
 
 
 def _rescaled(pixels: NDArray[Any], dataset: Any) -> NDArray[Any]:
     """Return stored values in the units of the modality (CT: HU); multi-frame objects may say how frame by frame."""
     import numpy as np
-    from pydicom.pixels.processing import apply_modality_lut
 
-    if "ModalityLUTSequence" in dataset:
-        return np.asarray(apply_modality_lut(pixels, dataset))
-    groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    shared = dataset.get("SharedFunctionalGroupsSequence") or []
-    rules = [_slope_and_intercept(group) for group in groups if "PixelValueTransformationSequence" in group]
-    rules = rules or [_slope_and_intercept(group) for group in shared if "PixelValueTransformationSequence" in group]
-    rules = rules or [_slope_and_intercept(dataset)]
-    if all(rule == (1.0, 0.0) for rule in rules):
-        return pixels
-    per_frame = (-1, *[1] * (pixels.ndim - 1)) if len(rules) > 1 else (-1,)
-    slope, intercept = (np.array(column).reshape(per_frame) for column in zip(*rules, strict=True))
-    return np.asarray(pixels * slope + intercept)
+    from fiducial.data.dicom.pixels import rescaled
 
-
-def _slope_and_intercept(dataset: Any) -> tuple[float, float]:
-    rule = dataset["PixelValueTransformationSequence"][0] if "PixelValueTransformationSequence" in dataset else dataset
-    slope, intercept = rule.get("RescaleSlope"), rule.get("RescaleIntercept")  # they may be there and empty
-    return float(1 if slope in (None, "") else slope), float(0 if intercept in (None, "") else intercept)
+    if "PerFrameFunctionalGroupsSequence" not in dataset or pixels.ndim < 3:
+        return rescaled(pixels, dataset)
+    return np.stack([rescaled(frame, dataset, number) for number, frame in enumerate(pixels)])

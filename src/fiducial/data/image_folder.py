@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from fiducial.data.files import FileSource
 from fiducial.data.formats import SUFFIXES, stem_of
 from fiducial.data.source import SPLITS, Cases, Spec, Target
 from fiducial.data.splits import by_subject, check_fractions
+from fiducial.data.subject_pattern import pattern, subject_in, subject_pattern
 from fiducial.errors import InputError
 
 LIKE_SPLITS = ("train", "training", "trainset", "val", "valid", "validation", "test", "testing", "testset")
@@ -49,10 +50,8 @@ class ImageFolder(FileSource):
     ) -> None:
         super().__init__(**options)
         self._root = Path(root).expanduser()
-        self.subject = _pattern("subject", subject) if subject else None
-        self.exclude = _pattern("exclude", exclude) if exclude else None
-        if self.subject and not self.subject.groups:
-            raise InputError(f"data.source.subject={subject!r} needs a group, as in '(P[0-9]+)_'")
+        self.subject = subject_pattern(subject) if subject else None
+        self.exclude = pattern("exclude", exclude) if exclude else None
         self.fractions, self.seed, self.modality = check_fractions(fractions), seed, modality
         if not self._root.is_dir():
             raise InputError(f"data.source.root must be a folder of images; {self._root} is not one")
@@ -100,7 +99,7 @@ class ImageFolder(FileSource):
         found = []
         for split in SPLITS if self._has_splits else ("",):
             for number, name in enumerate(self.classes):
-                inside = (file for file in (self.root / split / name).rglob("*") if _is_image(file))
+                inside = (file for file in _files_in(self.root / split / name) if _is_image(file))
                 found += [(file, split, number) for file in sorted(inside) if not self._is_excluded(file)]
         if missing := set(range(len(self.classes))) - {number for _, _, number in found}:
             names = ", ".join(self.classes[number] for number in sorted(missing))
@@ -133,17 +132,19 @@ class ImageFolder(FileSource):
     def _subject_of(self, file: Path) -> str:
         if self.subject is None:
             return file.relative_to(self.root).as_posix()
-        found = self.subject.search(file.name)
-        if found is None or not found.group(1):
-            raise InputError(f"{file}: data.source.subject={self.subject.pattern!r} finds no subject in the name")
-        return found.group(1)
+        return subject_in(file.name, self.subject, file)
 
 
-def _pattern(key: str, text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise InputError(f"data.source.{key}={text!r} is no regular expression: {error}") from error
+def _files_in(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yield the files in a folder and in those inside it; links are followed, unless they lead back."""
+    here = folder.resolve()
+    if here in above:
+        return
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _files_in(entry, (*above, here))
+        else:
+            yield entry
 
 
 def _refuse_masks(files: Sequence[Path]) -> None:

@@ -46,7 +46,7 @@ class MaskTable(VolumeFiles):
         self,
         *,
         path: str | Path,
-        classes: Sequence[str] = ("background", "foreground"),
+        classes: Sequence[str | int] = ("background", "foreground"),
         image_column: str = "path",
         mask_column: str = "mask",
         columns: Columns | None = None,
@@ -54,6 +54,7 @@ class MaskTable(VolumeFiles):
     ) -> None:
         super().__init__(**options)
         self.table = Table(path=path, path_column=image_column, label_column=mask_column, columns=columns)
+        self.table.optional = (*self.table.optional, "region")
         self.image_column, self.mask_column = image_column, mask_column
         if len(classes) < 2:
             raise InputError(f"data.source.classes must name the background and at least one class; got {classes}")

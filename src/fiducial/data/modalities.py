@@ -42,6 +42,10 @@ class Gaps:
     ) -> None:
         if not 0 <= dropout < 1:
             raise InputError(f"data.channel_dropout must be at least 0 and below 1; got {dropout}")
+        if dropout and channels == 1:
+            raise InputError(
+                "data.channel_dropout is for images of several channels, one of which always stays; got one"
+            )
         if not set(missing) < set(range(channels)):
             raise InputError(
                 f"data.missing must be some, and not all, of the channels 0 to {channels - 1}; got {list(missing)}"

@@ -24,9 +24,9 @@ from fiducial.data.leakage import Leak
 from fiducial.data.masked import MaskedSource
 from fiducial.data.modalities import Fill, Gaps, filled
 from fiducial.data.patches import PatchDataset, Patches, WholeDataset
-from fiducial.data.prepared import Prepare, PreparedCases
+from fiducial.data.prepared import Prepare, PreparedCases, axes_of
 from fiducial.data.sampler import BatchSampler
-from fiducial.data.sides import sides_of
+from fiducial.data.sides import Partners, axial_plane, check_partners, sides_of
 from fiducial.data.source import SPLITS, Cases, Source
 from fiducial.data.volumes import refuse_equal_names
 from fiducial.errors import InputError, nearest
@@ -67,6 +67,9 @@ class DataModule(pl.LightningDataModule):
         test_folds: divide all cases, whatever split they are in: `fold` is tested, and the next one validates.
         splits: a file (CSV) of case or subject, and split, that decides instead of the source.
         leave_out: site that is tested; all others train and validate.
+        sides: which classes lie on two sides of a patient, and are exchanged where images are mirrored that way:
+            "auto" by their names (left lung, LeftLung, kidney_L, lkid; not of the heart, whose sides are no mirror
+            images), "none", or names two by two.
         allow: leaks that do not stop a run: shared_subjects, exact_duplicates, near_duplicates, conflicting_labels; and
             identifiers, which DICOM files hold and a run would log.
         check: "auto" looks for near duplicates among few cases only, and skips images that take long to read; "full"
@@ -95,7 +98,8 @@ class DataModule(pl.LightningDataModule):
         num_folds: int = 5,
         test_folds: bool = False,
         splits: str | None = None,
-        leave_out: str | None = None,
+        leave_out: str | int | None = None,
+        sides: Literal["auto", "none"] | Sequence[str | int] = "auto",
         allow: Sequence[Leak] = (),
         check: Literal["auto", "full"] = "auto",
         seed: int = 0,
@@ -111,8 +115,13 @@ class DataModule(pl.LightningDataModule):
         self.source, self.augment, self.seed = source, augment, seed
         self.fold, self.num_folds, self.test_folds = fold, num_folds, test_folds
         self.splits, self.leave_out = splits, leave_out
+        self.sides: Partners = sides if isinstance(sides, str) else [str(name) for name in sides]
+        if not isinstance(source, MaskedSource) and (prepare is not None or patches is not None):
+            given = "prepare" if prepare is not None else "patches"
+            raise InputError(f"data.{given} is for cases with masks; data.source.size says how large others are")
         self.gate = Gate(allow, full=check == "full")
         self.spec = source.spec
+        check_partners(self.sides, self.spec.classes)
         self.batch_size, self.sampling, self.num_workers = batch_size, sampling, num_workers
         self.mean, self.std = _per_channel(mean, self.spec.channels), _per_channel(std, self.spec.channels)
         self.gaps = Gaps(self.spec.channels, dropout=channel_dropout, missing=missing, fill=fill, known=source.present)
@@ -127,10 +136,10 @@ class DataModule(pl.LightningDataModule):
         """Read the table of cases and refuse one that cannot be trusted; download and decode if needed."""
         self.gate.check_table(self.cases, self.spec, self.splits or self.source.place, alone=self.alone)
         self.setup()
+        if self.alone:  # there are no splits that could share images, and columns are encoded as the checkpoint says
+            return
         if self.spec.columns:
             _ = self.columns  # a category that nothing can be learned about is refused before anything is learned
-        if self.alone:  # there are no splits that could share images
-            return
         pixels = self.dataset.pixels if isinstance(self.dataset, CaseDataset) else None
         mask = (lambda row: self.prepared[row].mask) if isinstance(self.dataset, WholeDataset) else None
         self.gate.check_images(self.cases, self.spec, pixels, self._image, mask)
@@ -268,8 +277,16 @@ class DataModule(pl.LightningDataModule):
         """Take the number of the epoch that comes next: workers start on it before the trainer's own is restored.
 
         What stands for missing values is what the training said, whatever data are tested.
+
+        Raises:
+            InputError: channels are missing of cases that nothing is learned from, and the training had no need to say.
         """
         self._first_epoch, self.gaps.means = state_dict["epoch"], state_dict.get("channel_means")
+        if self.alone and self.gaps.needs_means and (self.gaps.known is not None or self.gaps.missing):
+            raise InputError(
+                "the run learned no means of channels to stand for those that these images lack, since none was "
+                "missing in its training: give data.fill=zero, or train with data.channel_dropout=0.3"
+            )
         if (encoding := state_dict.get("encoding")) is not None:
             self._encoding = Encoding(**encoding)
             self.__dict__.pop("columns", None)
@@ -347,8 +364,15 @@ class DataModule(pl.LightningDataModule):
             parts = (self.seed, "augment", batch["epoch"], batch["step"], trainer.global_rank)
             draw = generator(*parts, device=image.device)
             if "mask" in batch:
-                masks = batch["mask"], batch["region"]
-                image, batch["mask"], batch["region"] = self.augment.with_masks(image, *masks, draw, self._sides)
+                image, batch["mask"], batch["region"] = self.augment.with_masks(
+                    image,
+                    batch["mask"],
+                    batch["region"],
+                    draw,
+                    self._sides,
+                    plane=axial_plane(self.axes),
+                    spacing=batch["spacing"],
+                )
             elif "boxes" in batch:
                 boxes = batch["boxes"], batch["box_label"]
                 image, batch["boxes"], batch["box_label"] = self.augment.with_boxes(image, *boxes, draw, self._sides)
@@ -369,13 +393,20 @@ class DataModule(pl.LightningDataModule):
     @property
     def axes(self) -> str | None:
         """Where each spatial axis of prepared volumes leads, such as RAS; None for pictures."""
-        return self.prepare.orientation if self.prepare and self.spec.spatial_dims == 3 else None
+        return axes_of(self.prepare, self.spec.spatial_dims)
 
     @property
     def _sides(self) -> Sides | None:
         flips = self.augment.flip_axes if self.augment else ()
         axes = FRAMES if self.spec.sequence else self.axes
-        return sides_of(flips, axes=axes, dims=self.spec.spatial_dims, classes=self.spec.classes)
+        return sides_of(
+            flips,
+            axes=axes,
+            dims=self.spec.spatial_dims,
+            classes=self.spec.classes,
+            partners=self.sides,
+            turned=isinstance(self.source, MaskedSource),
+        )
 
 
 def in_unit_range(image: Tensor) -> Float[Tensor, "batch channels *spatial"]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fiducial.data.masked import Entry
+from fiducial.data.subject_pattern import subject_in, subject_pattern
 from fiducial.data.volume_files import VolumeFiles, numbered_names, read_description
 from fiducial.errors import InputError
 
@@ -31,7 +31,7 @@ class NnunetRaw(VolumeFiles):
     def __init__(self, *, root: str | Path, subject: str | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._root = Path(root).expanduser()
-        self.subject = None if subject is None else re.compile(subject)
+        self.subject = subject_pattern(subject) if subject else None
 
     @property
     def root(self) -> Path:
@@ -84,7 +84,4 @@ class NnunetRaw(VolumeFiles):
     def _subject_of(self, case: str) -> str:
         if self.subject is None:
             return case
-        found = self.subject.search(case)
-        if found is None or not found.groups():
-            raise InputError(f"data.source.subject={self.subject.pattern!r} finds no subject in the case {case}")
-        return found.group(1)
+        return subject_in(case, self.subject, f"case {case}")

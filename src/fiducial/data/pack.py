@@ -19,7 +19,7 @@ from fiducial.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-READER = 1  # goes up whenever the same file and options give other pixels
+READER = 2  # goes up whenever the same file and options give other pixels
 THREADS = 4
 CHUNK = 512  # files decoded between two looks at the progress bar
 

@@ -59,7 +59,7 @@ class PatchDataset(Dataset[Batch | InputError]):
     Item `row * per_case + number` is patch `number` of case `row`; where it lies follows from the seed, the epoch and
     the item alone. Outside its case a patch repeats the border and counts
     nowhere. A batch holds `image`, `mask` uint8 and `region`
-    bool, both `(batch, *spatial)`, `label`, `row`, and what `Portion` says.
+    bool, both `(batch, *spatial)`, `spacing` `(batch, dims)`, `label`, `row`, and what `Portion` says.
     """
 
     def __init__(self, prepared: PreparedCases, patches: Patches, *, seed: int, fixed: bool = False) -> None:
@@ -145,7 +145,8 @@ def _patch(sample: Sample, start: tuple[int, ...], size: tuple[int, ...]) -> dic
     else:
         known = np.ones(sample.mask[taken].shape, np.bool_) if sample.region is None else sample.region[taken]
         mask, region = _placed(sample.mask[taken], size), _placed(known, size)
-    return {"image": _placed(sample.image[(slice(None), *taken)], size, "edge"), "mask": mask, "region": region}
+    image = _placed(sample.image[(slice(None), *taken)], size, "edge")
+    return {"image": image, "mask": mask, "region": region, "spacing": np.array(sample.spacing, np.float32)}
 
 
 def _placed(part: NDArray[Any], size: tuple[int, ...], mode: Literal["edge", "constant"] = "constant") -> NDArray[Any]:

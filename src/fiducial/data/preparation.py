@@ -63,6 +63,8 @@ class Preparation:
             _check_window(intensity)
         if orientation is not None and not _is_orientation(orientation):
             raise InputError(f"data.prepare.orientation must be three letters such as RAS or LPS; got {orientation}")
+        if nonzero and intensity != "zscore":
+            raise InputError(f"data.prepare.nonzero is for data.prepare.intensity=zscore; got {intensity}")
         self.orientation, self.nonzero, self.crop_above = orientation, nonzero, crop_above
         self.spacing = [float(spacing)] * 3 if isinstance(spacing, int | float) else spacing
         self.intensity = intensity
@@ -78,8 +80,10 @@ class Preparation:
         """Return the prepared case; channels that it lacks stay 0.
 
         Raises:
-            InputError: a picture is to be cropped.
+            InputError: a picture is to be cropped or resampled.
         """
+        if self.spacing is not None and sample.affine is None:
+            raise InputError("data.prepare.spacing is for volumes: pixels of pictures have no size. Leave it out")
         if self.crop_above is not None and sample.affine is None:
             raise InputError(
                 "data.prepare.crop_above is for volumes: nothing tells where a cropped picture lay. Crop the files, or "

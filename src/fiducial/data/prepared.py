@@ -6,9 +6,9 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +22,7 @@ from fiducial.data.sample import Sample
 from fiducial.errors import InputError
 
 FACTS, ROOM = "facts.json", "room"  # of a case; the bytes that all cases take
-READING = 2  # part of what a case is kept under; goes up when files are read as something else
+READING = 3  # part of what a case is kept under; goes up when files are read as something else
 PART = ".part-"  # of a folder that is being written or deleted
 MAPPED = 128  # cases mapped at once; each of their arrays takes a file handle, of which a process has some 1,000
 ATTEMPTS = 3  # to read a case that other processes keep deleting
@@ -41,6 +41,11 @@ class Prepare(Protocol):
 
     def __call__(self, sample: Sample) -> Sample:
         """Return the prepared case."""
+
+
+def axes_of(prepare: Prepare | None, dims: int) -> str | None:
+    """Where each spatial axis of prepared volumes leads, such as RAS; None if nobody knows, and for pictures."""
+    return prepare.orientation if prepare is not None and dims == 3 else None
 
 
 class PreparedCases:
@@ -87,18 +92,18 @@ class PreparedCases:
         key = hashlib.sha256(f"{self.source.identity(row)}\n{READING}\n{made_by}".encode())
         folder = self.source.cache / "prepared" / key.hexdigest()[:24]
         for _ in range(ATTEMPTS):
-            made = None if (folder / FACTS).is_file() else self._made(row)
+            made = None if _is_there(folder) else self._made(row)
             try:
                 if made is not None:
                     self._write(folder, made)
-                os.utime(folder)
+                with suppress(PermissionError):  # of another user's case
+                    os.utime(folder)
                 sample = _read(folder)
             except FileNotFoundError:  # another process needed the room, or somebody deleted a part of it
                 _delete(folder)
                 continue
             except OSError as error:
-                reason = error.strerror or error
-                raise InputError(f"{folder} cannot be written ({reason}); set cache_dir to another folder") from error
+                raise _unusable(folder, error) from error
             self._used.add(folder)
             return sample
         raise InputError(f"{folder}: other processes keep deleting this prepared case; raise data.cache_limit_gib")
@@ -112,7 +117,7 @@ class PreparedCases:
         arrays = {name: array for name, array in parts.items() if array is not None}
         folder.parent.mkdir(parents=True, exist_ok=True)
         self._reserve(folder.parent, sum(array.nbytes for array in arrays.values()))
-        aside = Path(tempfile.mkdtemp(prefix=PART, dir=folder.parent))
+        aside = _new_aside(folder)
         try:
             for name, array in arrays.items():
                 np.save(aside / f"{name}.npy", array, allow_pickle=False)
@@ -154,6 +159,25 @@ def _read(folder: Path) -> Sample:
     return Sample(arrays["image"], arrays.get("mask"), arrays.get("region"), affine)
 
 
+def _is_there(folder: Path) -> bool:
+    try:
+        return (folder / FACTS).is_file()
+    except OSError as error:
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: OSError) -> InputError:
+    reason = error.strerror or error
+    return InputError(f"{folder} cannot be read or written ({reason}); set cache_dir to another folder")
+
+
+def _new_aside(folder: Path) -> Path:
+    """Make a folder beside another, with the rights of any folder: several users may share the cache."""
+    aside = folder.parent / f"{PART}{secrets.token_hex(8)}"
+    aside.mkdir()
+    return aside
+
+
 def _rename(aside: Path, folder: Path) -> None:
     """Put a folder in its place; another process may have been faster with the same content."""
     try:
@@ -191,7 +215,7 @@ def _make_room(parent: Path, needed: int, limit: int) -> tuple[int, set[Path]]:
 def _delete(folder: Path) -> None:
     """Delete a case, if it is there: at once for those who look for it, whatever happens in the middle."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=PART, dir=folder.parent))
+    aside = _new_aside(folder)
     with suppress(FileNotFoundError):  # another process was faster
         folder.rename(aside)
     shutil.rmtree(aside, ignore_errors=True)

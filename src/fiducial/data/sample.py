@@ -82,13 +82,12 @@ def as_mask(
     found = np.unique(values)
     if stored is not None:
         return _numbered(values, found, stored, place)
-    if not (np.isfinite(found).all() and (found == np.round(found)).all()):
-        raise InputError(f"{place}: a mask holds class numbers; found {found[found != np.round(found)][0]}")
+    whole = np.isfinite(found) & (found == np.round(found))
+    if not whole.all():
+        raise InputError(f"{place}: a mask holds class numbers; found {found[~whole][0]}")
     if found[0] < 0 or found[-1] >= num_classes:
-        raise InputError(
-            f"{place}: expected class numbers 0 to {num_classes - 1}, found {_listed(found)}. Where files hold other "
-            f"values, data.source.values names that of each class, in order: {_suggested(found, num_classes)}"
-        )
+        hint = _hint(found, num_classes)
+        raise InputError(f"{place}: expected class numbers 0 to {num_classes - 1}, found {_listed(found)}. {hint}")
     return values.astype(np.uint8)
 
 
@@ -104,6 +103,16 @@ def _numbered(values: NDArray[Any], found: NDArray[Any], stored: Stored, place: 
 def _listed(values: Iterable[float]) -> str:
     """Return the first few of several values."""
     return ", ".join(f"{value:g}" for value in list(values)[:10])
+
+
+def _hint(found: NDArray[Any], num_classes: int) -> str:
+    """Return which option fits the values of a mask that are none of the classes' numbers."""
+    if found[0] >= 0 and found[-1] < min(MAX_CLASSES, num_classes + len(found)):  # numbers, with hardly a gap
+        return f"If these are classes, data.source.classes names all of them, {int(found[-1]) + 1} or more, in order"
+    return (
+        "Where files hold other values, data.source.values names that of each class, in order: "
+        f"{_suggested(found, num_classes)}"
+    )
 
 
 def _suggested(found: NDArray[Any], num_classes: int) -> str:

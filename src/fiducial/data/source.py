@@ -41,6 +41,8 @@ class Spec:
         modality: as a person would say it ("breast ultrasound").
         columns: features from a table that come with each image, by name.
         files: that an image is read from: one, or one a channel.
+        axes: where each spatial axis of `size` leads in the file of the first case with masks, such as LPS; empty where
+            nobody knows.
     """
 
     channels: int
@@ -52,6 +54,7 @@ class Spec:
     modality: str = ""
     columns: tuple[str, ...] = ()
     files: int = 1
+    axes: str = ""
 
     @property
     def num_classes(self) -> int:

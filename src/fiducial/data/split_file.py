@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fiducial.data.checks import some
+from fiducial.data.csv_lines import read_lines
 from fiducial.data.source import SPLITS, Cases
 from fiducial.errors import InputError, nearest
 
@@ -19,7 +20,8 @@ def from_file(cases: Cases, path: Path) -> Cases:
 
     Args:
         cases: any.
-        path: CSV with the column `case` or `subject`, and the column `split` (train, val or test).
+        path: CSV (commas, semicolons or tabs) with the column `case` or `subject`, and the column `split` (train, val
+            or test).
 
     Raises:
         InputError: there is no such file or column, a line cannot be used, or a case is left without a split.
@@ -41,10 +43,7 @@ def from_file(cases: Cases, path: Path) -> Cases:
 def _read(path: Path) -> tuple[str, dict[str, str]]:
     """Return whether lines are about cases or subjects, and the split of each."""
     try:
-        with path.expanduser().open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = list(reader.fieldnames or [])
-            lines = [(reader.line_num, row) for row in reader]
+        columns, lines = read_lines(path.expanduser(), needed=["split"])
     except OSError as error:
         raise InputError(f"data.splits={path}: it cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -56,7 +55,7 @@ def _read(path: Path) -> tuple[str, dict[str, str]]:
         )
     split_of: dict[str, str] = {}
     for line, row in lines:
-        name, split = (row[key] or "").strip(), (row["split"] or "").strip()
+        name, split = row[key], row["split"]
         if split not in SPLITS:
             raise InputError(f"{path}, line {line}: split must be {', '.join(SPLITS)}; got {split!r}")
         if split_of.setdefault(name, split) != split:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from fiducial.data.columns import Columns, Covariates, is_missing
+from fiducial.data.csv_lines import read_lines
 from fiducial.data.files import FileSource
 from fiducial.data.source import SPLITS, Cases, Spec, Target
 from fiducial.data.splits import by_subject, check_fractions
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-DELIMITERS = (",", ";", "\t")
 SHOWN = 5  # lines that an error names
 
 
@@ -62,7 +62,7 @@ class Table(FileSource):
         subject_column: str = "subject",
         split_column: str = "split",
         site_column: str = "site",
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str | int] | None = None,
         target: Target | None = None,
         fractions: Sequence[float] = (0.6, 0.2, 0.2),
         seed: int = 0,
@@ -76,8 +76,10 @@ class Table(FileSource):
         self.path = Path(path).expanduser()
         self.path_column, self.subject_column, self.split_column = path_column, subject_column, split_column
         self.site_column, self.columns = site_column, columns or Columns()
+        self.optional: Sequence[str] = (subject_column, split_column, site_column)
         self.label_columns = [label_column] if isinstance(label_column, str) else list(label_column)
-        self._classes, self._target, self.num_dropped = classes, target, 0
+        self._classes = None if classes is None else tuple(map(str, classes))
+        self._target, self.num_dropped = target, 0
         self.only_looked_at = False
         if target is not None and target not in get_args(Target):
             kinds = get_args(Target)
@@ -114,33 +116,19 @@ class Table(FileSource):
         if not self.path.is_file():
             raise InputError(f"data.source.path must be a CSV file; there is no {self.path}")
         try:
-            with self.path.open(newline="", encoding="utf-8-sig") as file:
-                delimiter = self._delimiter(file.readline())
-                file.seek(0)
-                reader = csv.DictReader(file, strict=True, delimiter=delimiter)
-                columns = list(reader.fieldnames or [])
-                lines = [(reader.line_num, row) for row in reader]
+            columns, lines = read_lines(self.path, needed=self._needed, optional=self.optional)
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{self.path}: expected a CSV file in UTF-8: {error}") from error
         self._check_columns(columns)
         if not lines:
             raise InputError(f"{self.path}: the table has no line but its header")
-        for line, row in lines:
-            if None in row or None in row.values():
-                raise self._at(line, f"expected {len(columns)} values, one a column")
-        stripped = [(line, {name: value.strip() for name, value in row.items()}) for line, row in lines]
         if self.columns.missing != "drop":
-            return stripped
-        kept = [(line, row) for line, row in stripped if self.columns.complete(row)]
+            return lines
+        kept = [(line, row) for line, row in lines if self.columns.complete(row)]
         if not kept:
             raise InputError(f"{self.path}: no line has a value in each of {', '.join(self.columns.names)}")
-        self.num_dropped = len(stripped) - len(kept)
+        self.num_dropped = len(lines) - len(kept)
         return kept
-
-    def _delimiter(self, header: str) -> str:
-        """Return what separates the columns of a header: what gives those that are needed, or else the most."""
-        columns = {delimiter: next(csv.reader([header], delimiter=delimiter), []) for delimiter in DELIMITERS}
-        return max(DELIMITERS, key=lambda sign: (set(self._needed) <= set(columns[sign]), len(columns[sign])))
 
     @property
     def _needed(self) -> list[str]:
@@ -233,10 +221,16 @@ class Table(FileSource):
         """The labels of each case by name; several columns name those that are 1."""
         if len(self.label_columns) > 1:
             return [[name for name in self.label_columns if self._flag(row, line, name)] for line, row in self._lines]
+        return [[part for part in labels if not self._is_no_label(part)] for labels in self._written]
+
+    @cached_property
+    def _written(self) -> list[list[str]]:
+        """What stands in the column of labels, part by part."""
         (column,) = self.label_columns
-        known = self._classes or ()  # a class may be called NA, if it is named
-        parts = ([part.strip() for part in row[column].split("|")] for row in self.rows)
-        return [[part for part in labels if part in known or not is_missing(part)] for labels in parts]
+        return [[part.strip() for part in row[column].split("|")] for row in self.rows]
+
+    def _is_no_label(self, part: str) -> bool:
+        return is_missing(part) and part not in (self._classes or ())  # a class may be called NA, if it is named
 
     def _flag(self, row: dict[str, str], line: int, column: str) -> bool:
         if row[column] not in ("0", "1"):
@@ -256,7 +250,7 @@ class Table(FileSource):
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of their numbers."""
         if self._classes is not None:
-            return tuple(str(name) for name in self._classes)
+            return self._classes
         if len(self.label_columns) > 1:
             return tuple(self.label_columns)
         names = {name for labels in self._labels for name in labels}
@@ -370,6 +364,8 @@ class Table(FileSource):
             raise self._at(
                 [self._lines[row][0] for row in bare], f"the label is missing (column {self.label_columns[0]!r})"
             )
+        if self.target == "multilabel" and len(self.label_columns) == 1 and not self.only_looked_at:
+            self._refuse_unknown()
         for row, ((line, _), labels) in enumerate(zip(self._lines, self._labels, strict=True)):
             if self.target != "multilabel" and len(labels) > 1:
                 raise self._at(line, f"expected one label, got {' and '.join(labels)}")
@@ -382,6 +378,15 @@ class Table(FileSource):
         number = flags.argmax(axis=1) if self.classes else np.zeros(len(flags), np.int64)
         number[bare] = -1
         return number
+
+    def _refuse_unknown(self) -> None:
+        """Refuse a case whose labels are not known: one that has none of them has an empty field."""
+        unknown = [row for row, parts in enumerate(self._written) if any(map(self._is_no_label, filter(None, parts)))]
+        if unknown:
+            raise self._at(
+                [self._lines[row][0] for row in unknown],
+                f"the label is missing (column {self.label_columns[0]!r}); of a case that has none the field is empty",
+            )
 
 
 def _numbered(numbers: int | Sequence[int]) -> str:

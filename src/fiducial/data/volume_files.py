@@ -17,7 +17,7 @@ from fiducial.data.masked import Entry, MaskedFiles, require_files, with_splits
 from fiducial.data.sample import Sample, Stored, check_same_grid, with_gaps
 from fiducial.data.source import Spec
 from fiducial.data.splits import check_fractions
-from fiducial.data.volumes import is_nifti, read_picture_mask, read_volumes, volume_size
+from fiducial.data.volumes import is_nifti, read_picture_mask, read_volumes, volume_axes, volume_size
 from fiducial.errors import InputError
 
 REGION: Stored = {0: 0, 1: 1, 255: 1}  # what files of regions may hold
@@ -80,9 +80,12 @@ class VolumeFiles(MaskedFiles):
 
     @cached_property
     def stored(self) -> Stored | None:
-        """The class number of each value in the files of masks; None where values are class numbers."""
+        """The class number of each value in the files of masks; None where values are class numbers without a gap."""
         if self.values is None:
-            return None
+            known = range(len(self.classes))
+            return (
+                None if self.ignored is None else {**dict(zip(known, known, strict=True)), self.ignored: self.ignored}
+            )
         expected = [*self.classes, *([] if self.ignored is None else ["ignored"])]
         if len(self.values) != len(expected):
             raise InputError(
@@ -132,8 +135,8 @@ class VolumeFiles(MaskedFiles):
     def spec(self) -> Spec:
         """What images are like, from the description of the set and the header of the first file."""
         first = self.entries[0].first
-        size = volume_size(first)[:3] if is_nifti(first) else decode(first).shape[1:]
-        return Spec(len(self.channels), len(size), size, "mask", self.classes, modality=self.modality)
+        size, axes = (volume_size(first)[:3], volume_axes(first)) if is_nifti(first) else (decode(first).shape[1:], "")
+        return Spec(len(self.channels), len(size), size, "mask", self.classes, modality=self.modality, axes=axes)
 
     def sample(self, index: int) -> Sample:
         """Return one case."""

@@ -62,15 +62,30 @@ def volume_size(path: Path) -> tuple[int, ...]:
     Raises:
         InputError: the file is missing or damaged.
     """
+    return tuple(int(extent) for extent in _header(path).shape)
+
+
+def volume_axes(path: Path) -> str:
+    """Return where the axes of a NIfTI file lead by its header, such as LPS; empty where it does not tell.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    import nibabel
+
+    letters = nibabel.aff2axcodes(_header(path).affine)  # type: ignore[no-untyped-call]
+    return "" if None in letters else "".join(map(str, letters))
+
+
+def _header(path: Path) -> Any:
     import nibabel
 
     if not path.is_file():
         raise InputError(f"{path}: there is no such volume")
     try:
-        volume: Any = nibabel.load(path)
+        return nibabel.load(path)
     except (OSError, EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
         raise InputError(f"{path}: the volume cannot be read: {error}") from error
-    return tuple(int(extent) for extent in volume.shape)
 
 
 def read_volumes(

@@ -26,6 +26,8 @@ from fiducial.runs.profile import Profile
 from fiducial.tasks.base import Schedule, Task
 from fiducial.tracking import NullRun, Run
 
+FOCAL_SIGMOID = "monai.losses.FocalLoss"
+
 
 def build_model(cfg: DictConfig) -> torch.nn.Module:
     """Return the network; with learned values before it in place of missing channels, unless it leaves these out."""
@@ -148,6 +150,11 @@ def _class_weights(loss: DictConfig, data: DataModule) -> dict[str, torch.Tensor
     outputs = classes - 1 if head == "ordinal" else 1 if head == "sigmoid" and data.spec.target == "binary" else classes
     weights = {}
     for key, value in given.items():
+        if key == "weight" and outputs == 1 and loss["_target_"] == FOCAL_SIGMOID:
+            raise InputError(
+                "loss.weight is for several labels; of one output loss.alpha says how much the positives weigh, from 0 "
+                "to 1, as in loss.alpha=0.75"
+            )
         if key == "weight" and value == "balanced" and head != "softmax":
             raise InputError("loss.weight=balanced is for classes one of which is true; loss.pos_weight=balanced fits")
         numbers = _balanced(key, data, head)[-outputs:] if value == "balanced" else torch.tensor(list(value))

@@ -95,7 +95,9 @@ def _splits(source: Source, cases: Cases, spec: Spec, seen: Survey) -> Sheet:
 def _boxes_of_classes(source: Source, where: NDArray[np.int64]) -> list[str]:
     assert isinstance(source, BoxedSource)
     labels = [source.truth(row).label for row in where.tolist()]
-    counts = np.array([np.bincount(each, minlength=source.spec.num_classes) for each in labels])
+    counts = np.zeros((len(labels), source.spec.num_classes), np.int64)
+    for row, each in enumerate(labels):
+        counts[row] = np.bincount(each, minlength=source.spec.num_classes)
     return [f"{total:,} ({cases:,})" for total, cases in zip(counts.sum(0), (counts > 0).sum(0), strict=True)]
 
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from fiducial.config.construction import component
 from fiducial.data.formats import decode, stem_of
 from fiducial.data.module import in_unit_range, standardise
-from fiducial.data.prepared import Prepare, prepared
+from fiducial.data.prepared import Prepare, axes_of, prepared
 from fiducial.data.sample import Sample
 from fiducial.data.sides import sides_of
 from fiducial.data.volumes import is_nifti, read_volumes, write_mask
@@ -76,10 +76,11 @@ def predict_masks(
 def _windows(cfg: DictConfig) -> Windows:
     options = {"overlap": cfg.task.get("overlap", 0.5), "at_once": cfg.task.get("windows_at_once", 4)}
     flips = list(cfg.task.get("flips", ()))
-    prepare = component(cfg.data.get("prepare"))
-    axes = None if prepare is None else prepare.orientation
     spec = cfg.data.spec
-    sides = sides_of(flips, axes=axes, dims=spec.spatial_dims, classes=list(spec.classes))
+    axes = axes_of(component(cfg.data.get("prepare")), spec.spatial_dims)
+    named = cfg.data.get("sides", "auto")
+    partners = named if isinstance(named, str) else list(map(str, named))
+    sides = sides_of(flips, axes=axes, dims=spec.spatial_dims, classes=list(spec.classes), partners=partners)
     return Windows(list(cfg.data.patches.window), flips=flips, sides=sides, **options)
 
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from fiducial.config import settings
 from fiducial.data.balance import class_counts
+from fiducial.data.boxed import BOXES
 from fiducial.data.download import write_atomically
 from fiducial.data.module import DataModule
 from fiducial.data.source import fingerprint_of
@@ -53,10 +54,12 @@ def _identity(settings: str, fingerprint: dict[str, str], origin: Provenance) ->
 
 
 def _profile(data: DataModule) -> dict[str, str | int]:
-    """Return the numbers of cases, of each split and, where a case has a class, of each class in training."""
+    """Return the numbers of cases of each split, and of cases or boxes of each class in training, if not of masks."""
     cases = {f"{split} cases": len(data.rows(split)) for split in ("train", "val", "test")}
     if data.spec.target == "mask":
         return {**cases, "classes": ", ".join(data.spec.classes), "modality": data.spec.modality}
-    counts = class_counts(data.cases, data.spec.num_classes).tolist()
-    classes = {f"train cases of {name}": count for name, count in zip(data.spec.classes, counts, strict=True)}
+    boxed = data.spec.target == BOXES
+    counts = (data.box_counts() if boxed else class_counts(data.cases, data.spec.num_classes)).tolist()
+    what = "boxes" if boxed else "cases"
+    classes = {f"train {what} of {name}": count for name, count in zip(data.spec.classes, counts, strict=True)}
     return {**cases, **classes, "modality": data.spec.modality}

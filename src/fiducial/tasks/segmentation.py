@@ -145,8 +145,10 @@ class Segmentation(Task):
     def setup(self, stage: str) -> None:
         """Learn from the data which axis runs from one side of the patient to the other."""
         if self.windows.flips:
-            dims = self._data.spec.spatial_dims
-            self.windows.sides = sides_of(self.windows.flips, axes=self._data.axes, dims=dims, classes=self.classes)
+            dims, partners = self._data.spec.spatial_dims, self._data.sides
+            self.windows.sides = sides_of(
+                self.windows.flips, axes=self._data.axes, dims=dims, classes=self.classes, partners=partners
+            )
 
     # -- steps --------------------------------------------------------------------------------------------
 

@@ -54,7 +54,11 @@ def test_labels_are_joined_by_patient_and_by_series(tmp_path: Path) -> None:
     for number in range(3):
         write_stack(stack(VALUES, PatientID=f"p{number}", series=str(number)), tmp_path / "in" / str(number))
     labels = tmp_path / "labels.csv"
-    for lines in ("patient_id,label\np0,ill\np2,well\n", f"series_uid,label\n{ROOT}.2.0,ill\n{ROOT}.2.2,well\n"):
+    for lines in (
+        "patient_id,label\np0,ill\np2,well\n",
+        "patient_id; label\np0;ill\np2;well\n",
+        f"series_uid,label\n{ROOT}.2.0,ill\n{ROOT}.2.2,well\n",
+    ):
         labels.write_text(lines)
         report = Import(
             [tmp_path / "in"], tmp_path / f"out{len(lines)}", KEY, Options(labels=read_labels(labels))

@@ -16,6 +16,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from fiducial.data.dicom import study
 from fiducial.data.formats import decode
 
 
@@ -153,3 +154,37 @@ def test_masking_keeps_the_ultrasound_regions_only(tmp_path: Path) -> None:
     expected[1:4, 2:6] = 200
     (picture,) = (tmp_path / "out").rglob("*.png")
     np.testing.assert_array_equal(decode(picture)[0], expected)
+
+
+def test_colours_of_sixteen_bits_are_written_as_tiff(tmp_path: Path) -> None:
+    """A palette's entries have 16 bits, and PNG as Pillow writes it holds 8 of a colour."""
+    rng = np.random.default_rng(0)
+    numbers, entries = rng.integers(0, 256, (5, 7)).astype(np.uint8), rng.integers(0, 65536, (256, 3)).astype("<u2")
+    palette: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for column, name in enumerate(("Red", "Green", "Blue")):
+        palette[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        palette[f"{name}PaletteColorLookupTableData"] = entries[:, column].tobytes()
+    write(made_up(numbers, kind=CAPTURE, BurnedInAnnotation="NO", **palette), tmp_path / "in" / "still")
+    write(made_up(VALUES[0], kind=DX, series="2"), tmp_path / "in" / "dx")
+    report, rows = imported(tmp_path / "in", tmp_path / "out")
+    assert report.having("refused") == []
+    (row,) = (row for row in rows if row["path"].endswith(".tif"))
+    np.testing.assert_array_equal(decode(tmp_path / "out" / row["path"]), np.moveaxis(entries[numbers], -1, 0))
+
+
+def test_a_series_that_cannot_be_written_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(stem: Path, values: Any, *more: Any) -> Path:
+        if values.ndim > 2:
+            stem.with_name(f"{stem.name}.png").write_bytes(b"half of it")
+            raise TypeError("no such mode, as Pillow says it")
+        return written(stem, values, *more)
+
+    written = study.write_values
+    monkeypatch.setattr(study, "write_values", failing)
+    still = np.random.default_rng(1).integers(0, 255, (5, 6, 3)).astype(np.uint8)
+    write(made_up(still, kind=CAPTURE, BurnedInAnnotation="NO"), tmp_path / "in" / "still")
+    write(made_up(VALUES[0], kind=DX, series="2"), tmp_path / "in" / "dx")
+    report, (row,) = imported(tmp_path / "in", tmp_path / "out")
+    assert [line["notes"] for line in report.having("refused")] == ["it cannot be used (TypeError)"]
+    left = {file.name for file in (tmp_path / "out" / "images").iterdir()}
+    assert left == {Path(row["path"]).name, f"{Path(row['path']).stem}.json"}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fiducial.data.csv_lines import read_lines
 from fiducial.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,24 +40,21 @@ class Labels:
 
 
 def read_labels(path: Path) -> Labels:
-    """Read a CSV file of the column `label`, and one of the columns in `KEYS`.
+    """Read a CSV file (commas, semicolons or tabs) of the column `label`, and one of the columns in `KEYS`.
 
     Raises:
         InputError: it is missing, is no such file, or gives one value two labels; lines are named, not what they hold.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = [name for name in KEYS if name in (reader.fieldnames or ())]
-            lines = [(reader.line_num, row) for row in reader]
-            named = reader.fieldnames or ()
+        named, lines = read_lines(path, needed=["label"])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: expected labels as a CSV file in UTF-8 ({type(error).__name__})") from error
+    columns = [name for name in KEYS if name in named]
     if len(columns) != 1 or "label" not in named:
         raise InputError(f"{path}: expected the columns label and one of {', '.join(KEYS)}; found {', '.join(named)}")
     found: dict[str, str] = {}
     for line, row in lines:
-        value, label = (row[columns[0]] or "").strip(), (row["label"] or "").strip()
+        value, label = row[columns[0]], row["label"]
         if found.setdefault(value, label) != label:
             raise InputError(f"{path}, line {line}: its {columns[0]} has another label in an earlier line")
     return Labels(KEYS[columns[0]], found)

@@ -145,13 +145,14 @@ class Import:
             return
         try:
             case = convert(series, self.pseudonyms, self.options)
+            file = write_values(part / "images" / name, case.values, case.affine, case.row["kind"])
         except OSError:  # of the disk that is written to
             raise
         except Exception as error:
+            _remove(part / "images", name)
             self.report.add("refused", facts, len(series.files), Counter(), _reason(error))
             self._link(name, "", series.files)
             return
-        file = write_values(part / "images" / name, case.values, case.affine, case.row["kind"])
         (part / "images" / f"{name}.json").write_text(json.dumps(case.acquisition, indent=1), encoding="utf-8")
         case.row["path"] = f"images/{file.name}"
         self.rows[name] = case.row
@@ -204,6 +205,12 @@ class Import:
         write_table(self.links, LINKS, self.known)
 
 
+def _remove(folder: Path, name: str) -> None:
+    """Remove what was written of a case before it turned out that it cannot be."""
+    for file in folder.glob(f"{glob.escape(name)}.*"):
+        file.unlink()
+
+
 def _reason(error: Exception) -> str:
     """Return why a file costs its series; what a library says of a value that nobody foresaw may quote it."""
     return str(error) if isinstance(error, InputError) else f"it cannot be used ({type(error).__name__})"
@@ -234,7 +241,7 @@ def is_running(number: int) -> bool:
 
 
 def write_values(stem: Path, values: NDArray[Any], affine: NDArray[np.float64] | None, kind: str) -> Path:
-    """Write an array as NIfTI; an image as PNG (8 or 16 bits) where its values fit, else as TIFF."""
+    """Write an array as NIfTI; an image as PNG (8 bits, or 16 of grey) where its values fit, else as TIFF."""
     import nibabel
     import numpy as np
     import tifffile
@@ -246,10 +253,12 @@ def write_values(stem: Path, values: NDArray[Any], affine: NDArray[np.float64] |
         volume.header.set_xyzt_units("mm", "sec")  # type: ignore[no-untyped-call]
         nibabel.save(volume, path)
         return path
-    if values.dtype.kind in "iu" and values.min() >= 0 and values.max() < 2**16:
+    deep = values.dtype != np.uint8
+    if values.dtype.kind in "iu" and values.min() >= 0 and values.max() < 2**16 and not (deep and values.ndim > 2):
         path = stem.with_name(f"{stem.name}.png")
-        Image.fromarray(values if values.dtype == np.uint8 else values.astype(np.uint16)).save(path)
+        Image.fromarray(values.astype(np.uint16) if deep else values).save(path)
         return path
     path = stem.with_name(f"{stem.name}.tif")
-    tifffile.imwrite(path, values, metadata=None, software=False)
+    photometric = "rgb" if values.ndim > 2 else "minisblack"
+    tifffile.imwrite(path, values, photometric=photometric, metadata=None, software=False)
     return path
