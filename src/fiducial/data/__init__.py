@@ -25,6 +25,8 @@
     box_lines         the lines of the latter
 
     files             what sources of image files share
+    csv_lines         the lines of a CSV file
+    subject_pattern   which part of a name is the subject
     images            one image file as an array of the size and range that a run needs
     formats           the stored values of one file
     image_header      what a file tells without its pixels

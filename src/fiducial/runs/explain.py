@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from fiducial.config.construction import component
 from fiducial.data.boxed import BOXES, BoxedSource
-from fiducial.data.module import DataModule, in_unit_range, standardise
+from fiducial.data.module import DataModule
 from fiducial.data.source import Source
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware
@@ -24,6 +24,7 @@ from fiducial.reports.figures.activation import ActivationView, activation_maps
 from fiducial.reports.figures.style import middle_cut, save, with_bounds
 from fiducial.runs import folder
 from fiducial.runs.build import build_network
+from fiducial.runs.reader import network_input
 from fiducial.tasks.activation import Activation
 from fiducial.tasks.classification import class_probabilities
 from fiducial.types import Tensor
@@ -60,8 +61,7 @@ class Explainer:
             image: as a source reads it, `(channels, *spatial)`.
             called: number of the class; None for the most probable one.
         """
-        batch = in_unit_range(torch.from_numpy(np.array(image))[None].to(self.hardware.device_type))
-        batch = standardise(batch, self.cfg.data.get("mean", 0.5), self.cfg.data.get("std", 0.5))
+        batch = network_input(self.cfg, image[None], self.hardware.device_type)
         with torch.no_grad():
             output = self.network(batch)
         logits: Tensor = output[0] if isinstance(output, tuple) else output

@@ -14,12 +14,11 @@ from omegaconf import DictConfig
 
 from fiducial.config.construction import component
 from fiducial.data.formats import SUFFIXES
-from fiducial.data.module import in_unit_range, standardise
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware
 from fiducial.runs.build import build_network
 from fiducial.runs.evaluate import checkpoint_file
-from fiducial.runs.reader import Reader, needs_more
+from fiducial.runs.reader import Reader, needs_more, network_input
 from fiducial.statistics import predicted_labels
 from fiducial.tasks.classification import class_probabilities
 from fiducial.types import Float, Tensor
@@ -123,8 +122,7 @@ def _classified(
 def _probabilities(
     cfg: DictConfig, network: torch.nn.Module, pixels: NDArray[Any], hardware: Hardware
 ) -> Float[Tensor, "files classes"]:
-    images = in_unit_range(torch.from_numpy(pixels).to(hardware.device_type))
-    output = network(standardise(images, cfg.data.get("mean", 0.5), cfg.data.get("std", 0.5)))
+    output = network(network_input(cfg, pixels, hardware.device_type))
     logits = output[0] if isinstance(output, tuple) else output
     return class_probabilities(logits, cfg.loss.contract.head, cfg.data.spec.target).cpu()
 

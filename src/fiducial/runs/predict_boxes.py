@@ -16,7 +16,6 @@ from omegaconf import DictConfig
 from fiducial.data.boxes import Boxes, Frame
 from fiducial.data.image_header import affine_of, image_size
 from fiducial.data.images import placement
-from fiducial.data.module import in_unit_range, standardise
 from fiducial.hardware import Hardware
 from fiducial.metrics.boxes import CaseBoxes, each_case
 from fiducial.reports.detections import CaseDetections, write_detections
@@ -24,7 +23,7 @@ from fiducial.reports.figures.style import save
 from fiducial.runs import folder
 from fiducial.runs.box_pictures import picture
 from fiducial.runs.build import build_network
-from fiducial.runs.reader import Reader
+from fiducial.runs.reader import Reader, network_input
 from fiducial.tasks.decoding import Decoder
 
 
@@ -85,8 +84,7 @@ def _read(file: Path, reader: Reader) -> tuple[NDArray[Any], Frame]:
 
 @torch.inference_mode()
 def _found(cfg: DictConfig, network: torch.nn.Module, image: NDArray[Any], hardware: Hardware) -> CaseBoxes:
-    batch = in_unit_range(torch.from_numpy(np.array(image))[None].to(hardware.device_type))
-    output = network(standardise(batch, cfg.data.get("mean", 0.5), cfg.data.get("std", 0.5)))
+    output = network(network_input(cfg, image[None], hardware.device_type))
     given = {field.name: cfg.task[field.name] for field in fields(Decoder) if field.name in cfg.task}
     told = Decoder(**given)(output, image.shape[1:])
     corners, score, label = (told[name].cpu().numpy() for name in ("found", "score", "found_label"))

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from fiducial.config.construction import component
 from fiducial.data.formats import decode, stem_of
-from fiducial.data.module import in_unit_range, standardise
 from fiducial.data.prepared import Prepare, axes_of, prepared
 from fiducial.data.sample import Sample
 from fiducial.data.sides import sides_of
@@ -24,7 +22,7 @@ from fiducial.errors import InputError
 from fiducial.hardware import Hardware
 from fiducial.runs import folder
 from fiducial.runs.build import build_network
-from fiducial.runs.reader import Reader
+from fiducial.runs.reader import Reader, network_input
 from fiducial.tasks.postprocessing import corrected, mask_of
 from fiducial.tasks.segmentation import on_own_grid
 from fiducial.tasks.windows import Windows
@@ -64,8 +62,7 @@ def predict_masks(
     threshold, corrections = _decided(cfg, out)
     lines = []
     for file, (sample, made) in reader.each(files, lambda file: _read(file, cfg, prepare)):
-        image = in_unit_range(torch.from_numpy(np.array(made.image))[None].to(hardware.device_type))
-        image = standardise(image, cfg.data.get("mean", 0.5), cfg.data.get("std", 0.5))
+        image = network_input(cfg, np.asarray(made.image)[None], hardware.device_type)
         own = on_own_grid(windows(network, image)[0], made, sample)
         mask = corrected(mask_of(own, threshold), corrections)
         written = write_mask(stems[file], mask, sample.affine)

@@ -4,20 +4,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from omegaconf import DictConfig
+from torch import Tensor
 
 from fiducial.data.formats import decode
 from fiducial.data.images import as_input
+from fiducial.data.module import DataModule, in_unit_range, standardise
 from fiducial.errors import InputError
 
 Read = TypeVar("Read")
 SHOWN = 3  # sizes and files that are named
+
+
+def network_input(
+    cfg: DictConfig, images: NDArray[Any], device: torch.device | str
+) -> Float[Tensor, "batch channels *spatial"]:
+    """Return images, decoded as the run's were, as its network takes them: normalised, on a device.
+
+    Args:
+        cfg: the run's configuration.
+        images: uint8 (0..255) or float (about 0..1), `(batch, channels, *spatial)`.
+        device: where to.
+    """
+    known = signature(DataModule).parameters
+    mean, std = (cfg.data.get(name, known[name].default) for name in ("mean", "std"))
+    return standardise(in_unit_range(torch.from_numpy(np.array(images)).to(device)), mean, std)
 
 
 class Reader:
