@@ -178,7 +178,7 @@ main()
 
 def test_a_full_disk_costs_what_could_not_be_written_and_nothing_twice(tmp_path: Path) -> None:
     full = forked.run(
-        [sys.executable, "-c", FULL, *command("seed=0,1")[3:]],
+        [sys.executable, "-c", FULL, *command("seed=0,1", "tracking.patience_seconds=2")[3:]],
         cwd=tmp_path,
         capture_output=True,
         text=True,
