@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
+import forked
 from fiducial.metrics import calibration_error, classification_scores, confusion_matrix
 from fiducial.statistics import scores
 from fiducial.tasks.gathering import Gathered
@@ -236,7 +236,7 @@ def test_two_processes_with_uneven_shards_give_the_scores_of_one(tmp_path: Path)
     probabilities, labels = map(torch.from_numpy, make(target, 3))
     torch.save({"probabilities": probabilities, "labels": labels}, tmp_path / "cases.pt")
     command = [sys.executable, "-c", ONE_PROCESS]
-    processes = [subprocess.Popen([*command, str(rank), str(tmp_path), target]) for rank in (0, 1)]
+    processes = [forked.Popen([*command, str(rank), str(tmp_path), target]) for rank in (0, 1)]
     assert [process.wait(timeout=300) for process in processes] == [0, 0]
     whole = classification_scores(probabilities, labels, target)
     for rank in (0, 1):

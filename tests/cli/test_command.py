@@ -186,7 +186,7 @@ def test_evaluate_needs_a_run_and_nothing_else(capsys: pytest.CaptureFixture[str
 def test_outputs_that_cannot_be_written(verb: tuple[str, ...], tmp_path: Path, fiducial: Any) -> None:
     (tmp_path / "file").touch()
     answer = fiducial(*verb, f"outputs={tmp_path}/file/inside")
-    assert answer.code == 1
+    assert (answer.code, answer.heavy) == (1, ())
     assert answer.message == f"fiducial: outputs={tmp_path}/file/inside: cannot be written (Not a directory)\n"
 
 

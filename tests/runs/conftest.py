@@ -31,17 +31,34 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session")
+def trained() -> Callable[..., Path]:
+    """Train a tiny network as the command would, without its pictures, into any folder; return the run's."""
+
+    def trained(outputs: Path, *overrides: str, network: tuple[str, ...] = NETWORK) -> Path:
+        torch.set_num_threads(1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(outcome, "draw", lambda *args, **options: {})
+            assert run("train", [*TINY, *network, f"outputs={outputs}", *overrides]) == 0
+        return newest(outputs)
+
+    return trained
+
+
 @pytest.fixture
-def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Train a tiny network as the command would, without its pictures; return the run's folder."""
-    monkeypatch.setattr(outcome, "draw", lambda *args, **options: {})
+def train(trained: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """Train into a folder of the test."""
 
     def train(*overrides: str, outputs: str = "outputs", network: tuple[str, ...] = NETWORK) -> Path:
-        place = tmp_path / outputs
-        assert run("train", [*TINY, *network, f"outputs={place}", *overrides]) == 0
-        return newest(place)
+        return trained(tmp_path / outputs, *overrides, network=network)
 
     return train
+
+
+@pytest.fixture(scope="session")
+def whole(trained: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the run that `train()` gives: made once, to compare others with."""
+    return trained(tmp_path_factory.mktemp("whole"))
 
 
 def newest(outputs: Path) -> Path:

@@ -10,13 +10,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
 
-from fiducial.cli.command import main
+import forked
+from fiducial.cli.command import main, run
 from fiducial.errors import InputError
+from fiducial.runs import peers
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,16 +33,28 @@ Points = Callable[[Path], list[tuple[str, int, float]]]
 
 NO_NORM = ("model.widths=[4]", "model.dense=[8]", "optimizer=sgd", "optimizer.lr=0.1", "epochs=2")
 CASES = {
-    # 24 training cases: batches of 5, 5, 5, 5 and 4; class weights differ between the processes' parts
-    "class weights": ("data.batch_size=5", "loss.weight=[1,7]"),
-    # batches of 7, 7, 7 and 3
-    "accumulation and clipping": ("data.batch_size=7", "hardware.accumulate=2", "hardware.clip_norm=0.1"),
-    # 25 training cases: the last batch has one, and the second process none that counts; 3 validation cases a batch
-    "fewer cases than processes": ("data.batch_size=3", "data.source.num_subjects=41"),
-    "labels": ("data.source.target=multilabel", "data.source.num_classes=3", "loss=bce", "loss.pos_weight=balanced"),
-}
+    # 25 training cases: the last batch has one, and the second process none that counts; 3 validation cases a batch;
+    # class weights differ between the processes' parts
+    "class weights, fewer cases than processes": (
+        "data.batch_size=3", "data.source.num_subjects=41", "loss.weight=[1,7]",
+    ),
+    # 24 training cases: batches of 7, 7, 7 and 3
+    "labels, accumulation and clipping": (
+        "data.source.target=multilabel", "data.source.num_classes=3", "loss=bce", "loss.pos_weight=balanced",
+        "data.batch_size=7", "hardware.accumulate=2", "hardware.clip_norm=0.1",
+    ),
+}  # fmt: skip
 
 
+@pytest.fixture
+def forked_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start the other processes of this process's runs from a warm one; the command's own are fresh all the same."""
+    forked.server()
+    known = {name: getattr(subprocess, name) for name in ("DEVNULL", "TimeoutExpired")}
+    monkeypatch.setattr(peers, "subprocess", SimpleNamespace(Popen=forked.Popen, **known))
+
+
+@pytest.mark.usefixtures("forked_peers")
 @pytest.mark.parametrize("overrides", CASES.values(), ids=CASES.keys())
 def test_two_processes_equal_one(overrides: tuple[str, ...], train: Train, weights: Weights, points: Points) -> None:
     one = train(*NO_NORM, *overrides, outputs="one")
@@ -47,15 +62,25 @@ def test_two_processes_equal_one(overrides: tuple[str, ...], train: Train, weigh
     for name, value in weights(one).items():
         torch.testing.assert_close(weights(two)[name], value, atol=1e-6, rtol=0)
     assert torch.get_num_threads() == 1
+    assert not torch.distributed.is_initialized()
+    assert "LOCAL_RANK" not in os.environ
     measured, again = ({(name, step): value for name, step, value in points(out)} for out in (one, two))
     assert measured.keys() == again.keys()
     for key, value in measured.items():
-        if key[0] != "train/loss_step":  # of the first process's cases
+        if key[0] != "train/loss_step":
             assert again[key] == pytest.approx(value, abs=1e-6, nan_ok=True), key
+    assert not first_losses(points(one)) & first_losses(points(two)), "there are two"
     assert predictions(one).keys() == predictions(two).keys()
     for case, probabilities in predictions(one).items():
         assert predictions(two)[case] == pytest.approx(probabilities, abs=1e-5)
     assert not list(two.glob("process-*.log"))
+
+
+def first_losses(points: list[tuple[str, int, float]]) -> set[tuple[int, float]]:
+    """Return the loss of the first process's cases, step by step, to a part of what two processes differ by."""
+    found = {(step, round(value, 5)) for name, step, value in points if name == "train/loss_step"}
+    assert found
+    return found
 
 
 def predictions(out: Path) -> dict[str, list[float]]:
@@ -67,6 +92,7 @@ def predictions(out: Path) -> dict[str, list[float]]:
     return table
 
 
+@pytest.mark.usefixtures("forked_peers")
 def test_gradients_of_idle_parameters(train: Train, weights: Weights) -> None:
     """MONAI's ViT has parameters that no step uses."""
     network = ("model=vit", "model.hidden_size=12", "model.mlp_dim=12", "model.num_layers=1", "model.patch_size=8")
@@ -77,6 +103,7 @@ def test_gradients_of_idle_parameters(train: Train, weights: Weights) -> None:
         torch.testing.assert_close(weights(two)[name], value, atol=1e-5, rtol=0)
 
 
+@pytest.mark.usefixtures("forked_peers")
 def test_resumed_equals_uninterrupted(
     train: Train, weights: Weights, points: Points, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,11 +128,11 @@ def test_resumed_equals_uninterrupted(
     assert points(whole) == points(out)
 
 
-def test_one_after_the_other_in_one_command(train: Train, tmp_path: Path) -> None:
-    train("-m", "seed=0,1", "hardware=cpu_ddp", "epochs=1")
+def test_one_after_the_other_in_one_command(tmp_path: Path) -> None:
+    """Each job of a sweep starts a fresh second process; jobs themselves are forked in any case."""
+    sweep = [sys.executable, *command(tmp_path, "-m", "seed=0,1", "epochs=1")]
+    forked.run(sweep, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
     assert len(list(tmp_path.glob("outputs/runs/*/*/scores.json"))) == 2
-    assert not torch.distributed.is_initialized()
-    assert "LOCAL_RANK" not in os.environ
 
 
 DYING = """
@@ -136,6 +163,7 @@ class Unreadable(Phantom):
 """
 
 
+@pytest.mark.usefixtures("forked_peers")
 @pytest.mark.parametrize(
     ("override", "said"),
     [
@@ -172,9 +200,11 @@ def command(tmp_path: Path, *overrides: str) -> list[str]:
     ]  # fmt: skip
 
 
-def started(tmp_path: Path) -> tuple[subprocess.Popen[bytes], list[psutil.Process]]:
+def started(
+    tmp_path: Path, popen: type[subprocess.Popen[bytes]]
+) -> tuple[subprocess.Popen[bytes], list[psutil.Process]]:
     """Start a long run; return it once it trains, with its other processes."""
-    process = subprocess.Popen([sys.executable, *command(tmp_path, "epochs=100000")], stderr=subprocess.PIPE)
+    process = popen([sys.executable, *command(tmp_path, "epochs=100000")], stderr=subprocess.PIPE)
     end = time.monotonic() + 300
     while not list(tmp_path.glob("outputs/runs/*/*/checkpoints/previous.ckpt")):
         assert process.poll() is None
@@ -186,17 +216,24 @@ def started(tmp_path: Path) -> tuple[subprocess.Popen[bytes], list[psutil.Proces
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "ended", "group"),
+    ("number", "code", "ended", "group", "popen"),
     [
-        pytest.param(signal.SIGTERM, 143, "KILLED", False, id="SIGTERM to the first process"),
-        pytest.param(signal.SIGINT, 130, "KILLED", True, id="SIGINT to all"),
-        pytest.param(signal.SIGKILL, -9, "RUNNING", False, id="SIGKILL to the first process"),
+        pytest.param(signal.SIGTERM, 143, "KILLED", False, forked.Popen, id="SIGTERM to the first process"),
+        pytest.param(signal.SIGINT, 130, "KILLED", True, forked.Popen, id="SIGINT to all"),
+        pytest.param(signal.SIGKILL, -9, "RUNNING", False, subprocess.Popen, id="SIGKILL to the first process"),
     ],
 )
 def test_signals_end_all_processes(
-    number: signal.Signals, code: int, ended: str, group: bool, tmp_path: Path, status: Callable[[Path], str]
+    number: signal.Signals,
+    code: int,
+    ended: str,
+    group: bool,
+    popen: type[subprocess.Popen[bytes]],
+    tmp_path: Path,
+    status: Callable[[Path], str],
 ) -> None:
-    process, children = started(tmp_path)
+    """The other processes are fresh ones each time."""
+    process, children = started(tmp_path, popen)
     if group:
         for child in children:
             child.send_signal(number)
@@ -210,10 +247,18 @@ def test_signals_end_all_processes(
     assert status(out) == ended
 
 
-def test_torchrun(tmp_path: Path) -> None:
+def test_torchrun(tmp_path: Path, weights: Weights, points: Points) -> None:
+    """A launcher's two processes give what one gives."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    subprocess.run([*launcher, *command(tmp_path, "epochs=1")], check=True, timeout=300)
-    assert len(list(tmp_path.glob("outputs/runs/*/*/scores.json"))) == 1
+    options = ("epochs=1", "optimizer=sgd", "optimizer.lr=0.1")
+    subprocess.run([*launcher, *command(tmp_path / "two", *options)], check=True, timeout=300)
+    (two,) = tmp_path.glob("two/outputs/runs/*/*/")
+    assert (two / "scores.json").is_file()
+    assert run("train", [*command(tmp_path / "one", *options, "hardware=cpu", "hardware.threads=1")[3:]]) == 0
+    (one,) = tmp_path.glob("one/outputs/runs/*/*/")
+    for name, value in weights(one).items():
+        torch.testing.assert_close(weights(two)[name], value, atol=1e-6, rtol=0)
+    assert not first_losses(points(one)) & first_losses(points(two)), "there are two"
 
 
 def test_several_machines_need_a_launcher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,8 @@ class KilledError(BaseException):
     """Stands for SIGKILL: nothing in the package catches it."""
 
 
-@pytest.fixture
-def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+@pytest.fixture(scope="session")
+def killed() -> Callable[..., Any]:
     @contextmanager
     def killed(epoch: int, step: int = 3) -> Iterator[None]:
         """End the process in the middle of an epoch."""
@@ -34,12 +35,31 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             if (self.current_epoch, batch_idx) == (epoch, step):
                 raise KilledError
 
-        with monkeypatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Task, "on_train_batch_end", on_train_batch_end)
             with pytest.raises(KilledError):
                 yield
 
     return killed
+
+
+@pytest.fixture(scope="session")
+def broken_off(trained: Train, killed: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the outputs of a run that was killed in its third epoch of four, made once."""
+    outputs = tmp_path_factory.mktemp("broken_off")
+    with killed(epoch=2):
+        trained(outputs)
+    return outputs
+
+
+@pytest.fixture
+def out(broken_off: Path, tmp_path: Path) -> Path:
+    """Return the folder of a run that was killed in its third epoch, which `resume=auto` in "killed" goes on with."""
+    shutil.copytree(broken_off, tmp_path / "killed")
+    out = folder(tmp_path, "killed")
+    config = out / "config.yaml"
+    config.write_text(config.read_text().replace(str(broken_off), str(tmp_path / "killed")))
+    return out
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -77,8 +97,9 @@ def test_killed_and_resumed_equals_uninterrupted(
     points: Points,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
-    whole = train(*overrides)
+    whole = train(*overrides) if overrides else request.getfixturevalue("whole")
     with killed(epoch=2):
         train(*overrides, outputs="killed")
     out = folder(tmp_path, "killed")
@@ -113,25 +134,29 @@ def test_resumed_with_workers_that_read_ahead(
     assert same(weights(whole), weights(out))
 
 
+DIVERGING = ("patience=2", "optimizer=sgd", "optimizer.lr=3", "epochs=9", "seed=1")
+
+
+@pytest.fixture(scope="session")
+def diverged(trained: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("diverged"), *DIVERGING)
+
+
 def test_patience_outlives_a_kill(
-    train: Train, killed: Callable[..., Any], weights: Weights, points: Points, tmp_path: Path
+    diverged: Path, train: Train, killed: Callable[..., Any], weights: Weights, points: Points, tmp_path: Path
 ) -> None:
-    diverging = ("patience=2", "optimizer=sgd", "optimizer.lr=3", "epochs=9", "seed=1")
-    whole = train(*diverging)
-    epochs = [step for name, step, _ in points(whole) if name == "val/loss"]
+    epochs = [step for name, step, _ in points(diverged) if name == "val/loss"]
     assert len(epochs) < 9, "early stopping must act for this test to mean anything"
     with killed(epoch=epochs[-1]):
-        train(*diverging, outputs="killed")
-    out = train("resume=auto", *diverging, outputs="killed")
-    assert points(whole) == points(out)
-    assert same(weights(whole), weights(out))
+        train(*DIVERGING, outputs="killed")
+    out = train("resume=auto", *DIVERGING, outputs="killed")
+    assert points(diverged) == points(out)
+    assert same(weights(diverged), weights(out))
 
 
 def test_killed_when_patience_was_over(
-    train: Train, weights: Weights, points: Points, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    diverged: Path, train: Train, weights: Weights, points: Points, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    diverging = ("patience=2", "optimizer=sgd", "optimizer.lr=3", "epochs=9", "seed=1")
-    whole = train(*diverging)
 
     def on_fit_end(*args: Any) -> None:
         raise KilledError
@@ -139,16 +164,20 @@ def test_killed_when_patience_was_over(
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints.Checkpoints, "on_fit_end", on_fit_end)
         with pytest.raises(KilledError):
-            train(*diverging, outputs="killed")
-    out = train("resume=auto", *diverging, outputs="killed")
-    assert points(whole) == points(out), "no epoch is trained after the end"
-    assert same(weights(whole), weights(out))
+            train(*DIVERGING, outputs="killed")
+    out = train("resume=auto", *DIVERGING, outputs="killed")
+    assert points(diverged) == points(out), "no epoch is trained after the end"
+    assert same(weights(diverged), weights(out))
 
 
 def test_killed_between_its_scores_and_its_last_word(
-    train: Train, status: Callable[[Path], str], points: Points, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Path,
+    train: Train,
+    status: Callable[[Path], str],
+    points: Points,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = train()
 
     def log(*args: Any) -> None:
         raise KilledError
@@ -173,9 +202,14 @@ MOMENTS = ("before the file is written", "half of it written", "before it has it
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_killed_while_a_checkpoint_is_written(
-    moment: str, epoch: int, train: Train, weights: Weights, points: Points, monkeypatch: pytest.MonkeyPatch
+    moment: str,
+    epoch: int,
+    whole: Path,
+    train: Train,
+    weights: Weights,
+    points: Points,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = train()
     calls = {"save": 0, "replace": 0}
     save, replace = torch.save, os.replace
 
@@ -209,18 +243,14 @@ def test_killed_while_a_checkpoint_is_written(
 @pytest.mark.parametrize("harm", ["truncated", "flipped", "empty"])
 def test_damaged_checkpoint_gives_way_to_the_one_before(
     harm: str,
+    whole: Path,
+    out: Path,
     train: Train,
-    killed: Callable[..., Any],
     weights: Weights,
     points: Points,
     tags: Callable[[Path], dict[str, str]],
-    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    whole = train()
-    with killed(epoch=2):
-        train(outputs="killed")
-    out = folder(tmp_path, "killed")
     last = out / "checkpoints" / "last.ckpt"
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -238,13 +268,10 @@ def test_damaged_checkpoint_gives_way_to_the_one_before(
 
 
 def test_killed_after_resuming_from_the_one_before(
-    train: Train, killed: Callable[..., Any], weights: Weights, tmp_path: Path
+    whole: Path, out: Path, train: Train, killed: Callable[..., Any], weights: Weights
 ) -> None:
     """The damaged file must never take the place of the intact one."""
-    whole = train()
-    with killed(epoch=2):
-        train(outputs="killed")
-    checkpoint = folder(tmp_path, "killed") / "checkpoints" / "last.ckpt"
+    checkpoint = out / "checkpoints" / "last.ckpt"
     checkpoint.unlink()
     checkpoint.write_bytes(b"damaged")
     with killed(epoch=1):
@@ -274,12 +301,9 @@ def dead(*_: object, **__: object) -> None:
 
 
 def test_both_checkpoints_damaged_starts_again(
-    train: Train, killed: Callable[..., Any], weights: Weights, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    whole: Path, out: Path, train: Train, weights: Weights, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = train()
-    with killed(epoch=2):
-        train(outputs="killed")
-    for file in (folder(tmp_path, "killed") / "checkpoints").glob("*.ckpt"):
+    for file in (out / "checkpoints").glob("*.ckpt"):
         file.unlink()
         file.write_bytes(b"no checkpoint")
     out = train("resume=auto", outputs="killed")

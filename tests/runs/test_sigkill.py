@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import torch
 
+import forked
+
 pytestmark = pytest.mark.slow
 
 TRAIN = [
@@ -32,9 +34,11 @@ def history(outputs: Path) -> list[tuple[str, int, float]]:
         return database.execute("SELECT key, step, value FROM metrics ORDER BY key, step").fetchall()
 
 
-def kill_after(seconds: float, command: list[str], written: Callable[[], bool]) -> bool:
+def kill_after(
+    seconds: float, command: list[str], written: Callable[[], bool], popen: type[subprocess.Popen[bytes]]
+) -> bool:
     """Start a command; kill it some time after it has begun to train. Return whether it was still running."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not written():
         time.sleep(0.01)
     time.sleep(seconds)
@@ -45,16 +49,17 @@ def kill_after(seconds: float, command: list[str], written: Callable[[], bool]) 
 
 
 def test_killed_at_random_moments_equals_uninterrupted(tmp_path: Path) -> None:
-    subprocess.run([*TRAIN, f"outputs={tmp_path / 'whole'}"], check=True, stdout=subprocess.DEVNULL, timeout=300)
+    """The first of the killed processes is a fresh one, the others are forked."""
+    forked.run([*TRAIN, f"outputs={tmp_path / 'whole'}"], check=True, stdout=subprocess.DEVNULL, timeout=300)
     moments, outputs = random.Random(0), tmp_path / "killed"
     command, kills = [*TRAIN, f"outputs={outputs}"], 0
-    for _ in range(3):
+    for popen in (subprocess.Popen, forked.Popen, forked.Popen):
         started = time.time()
-        kills += kill_after(moments.uniform(0, 0.8), command, lambda since=started: fresh(outputs, since))
+        kills += kill_after(moments.uniform(0, 0.8), command, lambda since=started: fresh(outputs, since), popen)
         (out,) = outputs.glob("runs/run/*")
         command = [*TRAIN[:4], f"resume={out}"]
     assert kills >= 2, "hardly a kill hit a running process"
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=300)
+    forked.run(command, check=True, stdout=subprocess.DEVNULL, timeout=300)
     (whole,) = tmp_path.glob("whole/runs/run/*")
     for name in ("last.ckpt", "best.ckpt"):
         one, other = (load(folder / "checkpoints" / name) for folder in (whole, out))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import shutil
 import signal
 import sqlite3
@@ -17,6 +16,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+import forked
+from fiducial.tracking.tracker import DATABASE
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +34,7 @@ def command(*arguments: str) -> list[str]:
 
 def finish(folder: Path, *arguments: str, code: int) -> str:
     """Run a sweep to its end; return all that it printed."""
-    done = subprocess.run(
+    done = forked.run(
         command(*arguments),
         cwd=folder,
         capture_output=True,
@@ -42,6 +44,14 @@ def finish(folder: Path, *arguments: str, code: int) -> str:
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+@pytest.fixture
+def place(tmp_path: Path, empty_database: Path) -> Path:
+    """Return a folder whose embedded store is there already: making one takes seconds."""
+    (tmp_path / "outputs").mkdir()
+    shutil.copy(empty_database, tmp_path / "outputs" / DATABASE)
+    return tmp_path
 
 
 def query(folder: Path, sql: str) -> list[tuple]:
@@ -72,46 +82,47 @@ def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
         time.sleep(0.05)
 
 
-def test_a_job_that_ends_badly_costs_that_job_alone(tmp_path: Path) -> None:
-    shutil.copy(Path(__file__).with_name("misbehave.py"), tmp_path)
-    (tmp_path / "mine" / "loss").mkdir(parents=True)
+def test_a_job_that_ends_badly_costs_that_job_alone(place: Path) -> None:
+    shutil.copy(Path(__file__).with_name("misbehave.py"), place)
+    (place / "mine" / "loss").mkdir(parents=True)
     option = "_target_: misbehave.Misbehave\ncontract: {head: softmax}\n"
-    (tmp_path / "mine" / "loss" / "misbehave.yaml").write_text(option)
+    (place / "mine" / "loss" / "misbehave.yaml").write_text(option)
     sweep = [
         "--config-dir",
         "mine",
         "loss=misbehave",
         "loss.how=hang,raise,exit,kill,fine,end",
     ]
-    said = finish(tmp_path, *sweep, "launcher.silent_minutes=0.5", code=1)
+    said = finish(place, *sweep, "launcher.silent_minutes=0.5", code=1)
     assert "4 of 6 runs failed and 1 of 6 runs stopped from outside" in said
     for reason in ("hung: no step", "RuntimeError: the loss is", "exited with code 3", "SIGKILL"):
         assert reason in said
-    told = statuses(tmp_path)
+    told = statuses(place)
     assert {name: told[f"how={name}"] for name in ("hang", "raise", "exit", "kill", "fine", "end")} == {
         "hang": "KILLED", "raise": "FAILED", "exit": "FAILED", "kill": "FAILED", "fine": "FINISHED", "end": "KILLED",
     }  # fmt: skip
     assert told["how"] == "FAILED"
-    assert children(tmp_path) == set(told) - {"how"}
-    fine = next((tmp_path / "outputs" / "sweeps").glob("*/logs/4.log")).read_text()
+    assert children(place) == set(told) - {"how"}
+    fine = next((place / "outputs" / "sweeps").glob("*/logs/4.log")).read_text()
 
-    (tmp_path / "mended").touch()
-    said = finish(tmp_path, *sweep, code=0)
+    (place / "mended").touch()
+    said = finish(place, *sweep, code=0)
     assert len(re.findall(r"started", said)) == 5
     assert "how=fine" not in "".join(re.findall(r"started.*", said))
-    assert set(statuses(tmp_path).values()) == {"FINISHED"}
-    assert len(statuses(tmp_path)) == 7
-    assert next((tmp_path / "outputs" / "sweeps").glob("*/logs/4.log")).read_text() == fine
+    assert set(statuses(place).values()) == {"FINISHED"}
+    assert len(statuses(place)) == 7
+    assert next((place / "outputs" / "sweeps").glob("*/logs/4.log")).read_text() == fine
 
 
 def test_killed_and_interrupted_sweeps_go_on_and_lose_nothing(tmp_path: Path) -> None:
+    """From a fresh folder; the interrupted one in a fresh process, as a user has it."""
     sweep = ["seed=0,1,2", "epochs=12"]
     runs = tmp_path / "outputs" / "runs" / "run"
 
     def checkpoints() -> int:
         return len(list(runs.glob("*/checkpoints/last.ckpt")))
 
-    killed = subprocess.Popen(command(*sweep), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    killed = forked.Popen(command(*sweep), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: checkpoints() >= 2)
     killed.kill()
     killed.wait()
@@ -157,17 +168,21 @@ def test_a_server_that_is_down_costs_nothing_and_gets_it_all_later(tmp_path: Pat
     assert "nothing to run" in finish(tmp_path, *down, code=0)
 
 
-def test_a_full_disk_costs_what_could_not_be_written_and_nothing_twice(tmp_path: Path) -> None:
-    def small_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, resource.RLIM_INFINITY))
+FULL = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, resource.RLIM_INFINITY))
+from fiducial.cli import main
+main()
+"""
 
-    full = subprocess.run(
-        command("seed=0,1"),
+
+def test_a_full_disk_costs_what_could_not_be_written_and_nothing_twice(tmp_path: Path) -> None:
+    full = forked.run(
+        [sys.executable, "-c", FULL, *command("seed=0,1", "tracking.patience_seconds=2")[3:]],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=300,
-        preexec_fn=small_disk,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # Python would keep its own files, cut off
     )
     assert full.returncode == 1, full.stdout + full.stderr

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from contextlib import closing
@@ -14,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+import forked
 
 EPOCHS = 20
 SMALL = [
@@ -34,7 +35,7 @@ def interrupted(folder: Path, number: signal.Signals, *arguments: str) -> None:
     command = [sys.executable, "-m", "fiducial", "train", "-m", *SMALL, *arguments]
     environment = os.environ | {"COLUMNS": "200"}
     with (folder / "printed").open("wb") as output:
-        sweep = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, env=environment)
+        sweep = forked.Popen(command, cwd=folder, stdout=output, stderr=output, env=environment)
     deadline = time.monotonic() + 300
     while not (found := list(folder.glob("outputs/runs/*/*/checkpoints/previous.ckpt"))):
         assert sweep.poll() is None, (folder / "printed").read_text()

@@ -16,6 +16,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+import forked
+
 pytestmark = pytest.mark.slow
 
 SEARCHER = Path(__file__).with_name("searcher.py")
@@ -24,7 +26,7 @@ LINES = ("search=random", "objective=val/loss", "optimizer.lr=interval(0.1,1)", 
 
 def start(outputs: Path, *lines: str, seconds: float = 0.05) -> subprocess.Popen[str]:
     command = [sys.executable, str(SEARCHER), str(seconds), f"outputs={outputs}", *LINES, *lines]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return forked.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def wait(processes: list[subprocess.Popen[str]]) -> list[str]:
@@ -88,12 +90,13 @@ TRAIN = (
 
 
 def test_a_command_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
+    """The one that is killed is a fresh process; those after it are forked."""
     command = [sys.executable, "-m", "fiducial", "train", "-m", f"outputs={tmp_path}", *LINES, *TRAIN]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert any(" done " in line for line in process.stderr)
         process.kill()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=240)
+    forked.run(command, check=True, stdout=subprocess.DEVNULL, timeout=240)
     found = trials(tmp_path)
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * 5
     runs = {path.parent: json.loads(path.read_text()) for path in tmp_path.glob("runs/run/*/scores.json")}
@@ -104,7 +107,7 @@ def test_a_command_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
     (sweep,) = tmp_path.glob("sweeps/study")
     pictures = {path.stem for path in sweep.glob("figures/*.png")}
     assert pictures >= {"history", "importance", "parallel_coordinates"}
-    again = subprocess.run(command, check=True, capture_output=True, text=True, timeout=240)
+    again = forked.run(command, check=True, capture_output=True, text=True, timeout=240)
     assert again.stdout.startswith("every run is done; nothing to run")
 
 

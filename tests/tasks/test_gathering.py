@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+import forked
 from fiducial.tasks.gathering import Gathered, Mean
 
 CPU = torch.device("cpu")
@@ -30,9 +32,9 @@ def test_mean_weighs_batches_by_their_size() -> None:
     assert mean.compute(CPU).item() == 2.0
 
 
-def _process(rank: int, world_size: int, store: str) -> None:
+def process(rank: int, store: str) -> None:
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", f"file://{store}", rank=rank, world_size=world_size)
+    torch.distributed.init_process_group("gloo", f"file://{store}", rank=rank, world_size=2)
     gathered, mean = Gathered(), Mean()
     count = [3, 0][rank]
     gathered.add(count, row=torch.arange(max(count, 1)) + 10 * rank, p=torch.full((max(count, 1), 2), float(rank)))
@@ -49,4 +51,8 @@ def _process(rank: int, world_size: int, store: str) -> None:
 
 @pytest.mark.slow
 def test_processes_with_different_numbers_of_cases(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(_process, args=(2, str(tmp_path / "store")), nprocs=2)
+    here = Path(__file__).parent
+    code = f"import sys; sys.path += {[str(here), str(here.parent)]}; from test_gathering import process; "
+    command = [sys.executable, "-c", code + "process(int(sys.argv[1]), sys.argv[2])"]
+    processes = [forked.Popen([*command, str(rank), str(tmp_path / "store")]) for rank in range(2)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]

@@ -1,4 +1,4 @@
-"""A fresh outputs folder whose embedded store is a copy of one made once: making one takes seconds."""
+"""A fresh outputs folder whose embedded store is a copy of one made once."""
 
 from __future__ import annotations
 
@@ -7,15 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fiducial.tracking import Tracker, store
-from fiducial.tracking.tracker import DATABASE, embedded_uri
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    outputs = tmp_path_factory.mktemp("empty_store")
-    store.connect(embedded_uri(outputs))
-    return outputs / DATABASE
+from fiducial.tracking import Tracker
+from fiducial.tracking.tracker import DATABASE
 
 
 @pytest.fixture

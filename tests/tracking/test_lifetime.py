@@ -119,7 +119,7 @@ def test_status_and_exit_code(tmp_path, how, number, code, status):
 @pytest.mark.slow
 def test_every_status_arrives_in_mlflow(outputs, caplog):
     tracker = Tracker(outputs=outputs, system_metrics_seconds=0)
-    for group in (ENDINGS[:3], ENDINGS[5:7], ENDINGS[-1:]):
+    for group in (ENDINGS[:1], ENDINGS[2:3], ENDINGS[5:7], ENDINGS[-1:]):
         processes = [(start(outputs, how, tracker.uri), number) for how, number, _, _ in group]
         for process, number in processes:
             finish(process, number)
@@ -129,7 +129,7 @@ def test_every_status_arrives_in_mlflow(outputs, caplog):
     client = MlflowClient(tracker.uri)
     runs = client.search_runs([client.get_experiment_by_name("test").experiment_id])
     assert {run.info.run_name: run.info.status for run in runs} == {
-        "end": "FINISHED", "exit 0": "FINISHED", "error": "FAILED", "Ctrl-C": "KILLED", "terminate": "KILLED",
+        "end": "FINISHED", "error": "FAILED", "Ctrl-C": "KILLED", "terminate": "KILLED",
         "kill": "FAILED", "next": "FINISHED",
     }  # fmt: skip
     by_name = {run.info.run_name: run for run in runs}

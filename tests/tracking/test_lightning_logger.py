@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+import forked
 from fiducial.tracking import NullRun, Tracker, track
 from fiducial.tracking.journal import History, read
 
@@ -52,7 +53,7 @@ with track(Path(sys.argv[1]) / "a", tracker, name="a", experiment="test") as run
 def test_status_of_a_fit_that_is_stopped(tmp_path, how, code, status):
     import signal
 
-    process = subprocess.Popen(
+    process = forked.Popen(
         [sys.executable, "-c", JOB, str(tmp_path), how],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -167,65 +167,42 @@ def test_ctrl_c_reaches_the_training_alone_and_a_second_one_ends_the_waiting(
     assert json.loads(journal[-1])["status"] == "KILLED"
 
 
-TWICE = """
-import os, sys
-from pathlib import Path
-import psutil
-from fiducial.tracking import Tracker, track
-tracker = Tracker(outputs=Path(sys.argv[1]), flush_seconds=0.1, system_metrics_seconds=0)
-for name in "ab":
-    with track(tracker.outputs / name, tracker, name=name, experiment="test") as run:
-        run.start_delivery()
-        run.log_metrics({"loss": 0.5}, 0)
-    print([child.pid for child in psutil.Process().children()])
-"""
-
-
-@pytest.mark.slow
-def test_the_next_run_of_a_process_has_the_same(outputs: Path) -> None:
-    command = [sys.executable, "-W", "error", "-c", TWICE, str(outputs)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert done.stderr == ""
-    first, second = map(json.loads, done.stdout.splitlines())
-    assert first == second
-    assert len(first) == 1
-    assert not psutil.pid_exists(first[0])
-    client = MlflowClient(Tracker(outputs=outputs).uri)
-    runs = client.search_runs([one.experiment_id for one in client.search_experiments()])
-    assert sorted((run.info.run_name, run.info.status) for run in runs) == [("a", "FINISHED"), ("b", "FINISHED")]
-
-
 SUMMONED = """
 import sys, time
 from pathlib import Path
 import psutil
 from fiducial.tracking import Tracker, prepare_delivery, track
-tracker = Tracker(outputs=Path(sys.argv[1]), flush_seconds=0.1, system_metrics_seconds=0)
+settings = {"flush_seconds": 0.1, "system_metrics_seconds": 0, "patience_seconds": float(sys.argv[3])}
+tracker = Tracker(outputs=Path(sys.argv[1]), **settings)
 prepare_delivery(tracker)
 print([child.pid for child in psutil.Process().children()])
 deadline = time.monotonic() + 120
 while sys.argv[2] == "wait" and not (tracker.outputs / "mlflow.db").exists():
     assert time.monotonic() < deadline, "no database was made"
     time.sleep(0.05)
-with track(tracker.outputs / "a", tracker, name="a", experiment="test") as run:
-    run.start_delivery()
-    run.log_metrics({"loss": 0.5}, 0)
-    print([child.pid for child in psutil.Process().children()])
+for name in sys.argv[4]:
+    with track(tracker.outputs / name, tracker, name=name, experiment="test") as run:
+        run.start_delivery()
+        run.log_metrics({"loss": 0.5}, 0)
+        print([child.pid for child in psutil.Process().children()])
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pace", ["wait", "at once"])  # the store is open when the run begins; it is being opened
-def test_one_that_was_summoned_has_made_the_database_and_takes_the_run(tmp_path: Path, pace: str) -> None:
-    command = [sys.executable, "-W", "error", "-c", SUMMONED, str(tmp_path / "outputs"), pace]
+def test_one_that_was_summoned_has_made_the_database_and_takes_the_runs(tmp_path: Path, pace: str) -> None:
+    """One after the other, and ends with the process that has them."""
+    command = [sys.executable, "-W", "error", "-c", SUMMONED, str(tmp_path / "outputs"), pace, "20", "ab"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
     assert done.stderr == ""
-    summoned, delivering = map(json.loads, done.stdout.splitlines())
+    summoned, delivering, again = map(json.loads, done.stdout.splitlines())
     assert len(summoned) == 1
-    assert summoned == delivering
+    assert summoned == delivering == again
+    assert not psutil.pid_exists(summoned[0])
     client = MlflowClient(Tracker(outputs=tmp_path / "outputs").uri)
-    (run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
-    assert (run.info.run_name, run.info.status, run.data.metrics) == ("a", "FINISHED", {"loss": 0.5})
+    runs = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    found = sorted((run.info.run_name, run.info.status, run.data.metrics["loss"]) for run in runs)
+    assert found == [("a", "FINISHED", 0.5), ("b", "FINISHED", 0.5)]
 
 
 @pytest.mark.slow
@@ -233,7 +210,7 @@ def test_a_store_that_cannot_be_opened_ahead_is_reported_by_the_run(tmp_path: Pa
     outputs = tmp_path / "outputs"
     outputs.mkdir()
     (outputs / "mlflow.db").write_text("no database, but long enough to be read as one of them" * 20)
-    command = [sys.executable, "-W", "error", "-c", SUMMONED, str(outputs), "at once"]
+    command = [sys.executable, "-W", "error", "-c", SUMMONED, str(outputs), "at once", "2", "a"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
     begins, ends = done.stderr.splitlines()
     for line in (begins, ends):

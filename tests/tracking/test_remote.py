@@ -19,6 +19,7 @@ from urllib.request import urlopen
 import pytest
 from mlflow import MlflowClient
 
+import forked
 from fiducial.tracking import Tracker, reconcile, track
 
 pytestmark = [pytest.mark.slow]
@@ -232,7 +233,7 @@ SMALL = [
 
 def test_the_command(server, anna, tmp_path):
     command = block("Training machines", "bash").splitlines()[-1].split()[1:]
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-m", "fiducial", *command, *SMALL, "epochs=2", "study=remote"],
         cwd=tmp_path, env=os.environ | {"MLFLOW_TRACKING_URI": server.uri.replace("//", "//anna:anna-tEsla-7290@")},
         capture_output=True, text=True, timeout=300, check=False,
@@ -252,7 +253,7 @@ def test_the_command(server, anna, tmp_path):
 
 def test_four_runs_at_once_lose_nothing(server, anna, tmp_path):
     names = ["a", "b", "c", "d"]
-    children = [subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), name]) for name in names]
+    children = [forked.Popen([sys.executable, "-c", CHILD, str(tmp_path), name]) for name in names]
     assert [child.wait(timeout=300) for child in children] == [0, 0, 0, 0]
     runs = runs_of(anna, "at-once")
     assert sorted(run.data.params["name"] for run in runs) == names
@@ -293,7 +294,7 @@ def test_stopped_in_the_middle_of_a_sweep(server, anna, tracker, tmp_path):
     command = block("Training machines", "bash").splitlines()[-1].split()[1:]
     settings = [*SMALL, "epochs=60", "seed=0,1", "study=broken-off", "tracking.patience_seconds=1"]
     with (tmp_path / "printed").open("wb") as log:
-        sweep = subprocess.Popen(
+        sweep = forked.Popen(
             [sys.executable, "-m", "fiducial", *command, "-m", *settings], cwd=tmp_path, stdout=log, stderr=log
         )
 

@@ -159,6 +159,7 @@ def _train(composed: Composed) -> int:
         return _resume(out, composed)
     if ranks.rank() > 0:
         return _join(folder.of_job(outputs / "runs" / composed.cfg.name))
+    folder.check_writable(outputs)
     train = _import_training(composed.cfg)
     out = folder.create(composed, identity)
     train(folder.config(out), out)

@@ -9,6 +9,7 @@ from typing import Any
 from fiducial.config import GROUPS, Composed, Groups, compose
 from fiducial.config.overrides import jobs
 from fiducial.config.scalars import described, targets
+from fiducial.runs.folder import check_writable
 from fiducial.sweeps.ledger import Ledger
 from fiducial.sweeps.pool import warm_up
 
@@ -19,9 +20,10 @@ def head_start(overrides: Sequence[str], config_dir: str | None) -> None:
     """Warm up for a sweep, unless its jobs run elsewhere or seem to be done; what it cannot know, each job imports.
 
     Raises:
-        InputError: one of the first jobs is not a configuration that can be run.
+        InputError: one of the first jobs is not a configuration that can be run, or its folder cannot be written.
     """
     first = [compose(job, config_dir) for job in unlike(jobs(overrides, Groups.find(config_dir)))]
+    check_writable(Path(first[0].cfg.outputs))
     ledger = Ledger(Path(first[0].cfg.outputs))
     if first[0].sweep.launcher.get("_target_") != LOCAL:
         return
