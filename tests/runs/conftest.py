@@ -46,8 +46,9 @@ def trained() -> Callable[..., Path]:
 
 
 @pytest.fixture
-def train(trained: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
-    """Train into a folder of the test."""
+def train(trained: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Train into a folder of the test, in which evaluations draw no pictures either."""
+    monkeypatch.setattr(outcome, "draw", lambda *args, **options: {})
 
     def train(*overrides: str, outputs: str = "outputs", network: tuple[str, ...] = NETWORK) -> Path:
         return trained(tmp_path / outputs, *overrides, network=network)
