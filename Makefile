@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine with Python 3.11+ and make: `make demo` and `make test`.
 PYTHON ?= python3
-WORKERS ?= 3  # of pytest: some of its tests wait for other processes
+WORKERS ?= 4  # of pytest: many of its tests wait for other processes
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed

@@ -196,11 +196,23 @@ def _become(request: dict[str, Any]) -> None:
     sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ
     forkserver.ForkServer.ensure_running = _fork_server  # type: ignore[method-assign]
     forkserver.ensure_running = forkserver._forkserver.ensure_running  # type: ignore[attr-defined]
+    for number, name in ((1, "stdout"), (2, "stderr")):  # those of the server were opened on something else
+        setattr(
+            sys,
+            name,
+            os.fdopen(number, "w", buffering=1, errors="backslashreplace" if number == 2 else None, closefd=False),
+        )
     places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[1:1] = [place for place in places if place and place not in sys.path]
     how, *rest = request["command"]
+    safe = how == "-P"
+    if safe:
+        how, *rest = rest
     if how == "-m":
-        sys.path[0] = os.getcwd()
+        if safe:
+            del sys.path[0]
+        else:
+            sys.path[0] = os.getcwd()
         sys.modules.pop(rest[0], None)  # it is run, not imported
         sys.argv = rest
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
