@@ -7,12 +7,14 @@ INSTALLED := $(VENV)/installed
 # Set in many containers; without bytecode each of the hundreds of processes of a sweep or test compiles all libraries.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast check format clean
+.PHONY: demo test pytest test-fast check format clean
 
 demo: $(INSTALLED)  ## train the embedded default, print its test scores and where to look next
 	$(BIN)/fiducial train experiment=quickstart
 
-test: check  ## everything that CI runs
+test: check pytest  ## everything that CI runs
+
+pytest: $(INSTALLED)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 test-fast: $(INSTALLED)  ## without the slow tests

@@ -180,6 +180,7 @@ for options in OPTIONS:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")
 def test_prepare_sets_threads_and_memory() -> None:
     cores = len(os.sched_getaffinity(0))

@@ -57,6 +57,7 @@ def test_help_of_train_lists_every_option(capsys: pytest.CaptureFixture[str]) ->
     assert listed == Groups.find().all()
 
 
+@pytest.mark.slow
 def test_examples_of_train_compose(fiducial: Any) -> None:
     help_text = importlib.import_module("fiducial.cli.train").EXAMPLES
     lines = [line.split("  ")[1] if line.startswith("  ") else "" for line in help_text.splitlines()]

@@ -97,6 +97,7 @@ def test_flags_of_sweeps_are_refused_for_one_run(trained: list[Any]) -> None:
     assert trained == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "runs"), [("y", 2), ("n", 0), (None, 0)])
 def test_a_plan_that_takes_too_long_is_asked_about(
     trained: list[Any], monkeypatch: pytest.MonkeyPatch, answer: str | None, runs: int

@@ -44,6 +44,7 @@ def refusal(overrides: list[str]) -> str:
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "option"), EVERY_OPTION)
 def test_every_option_composes_or_says_what_it_needs(group: str, option: str) -> None:
     message = refusal([f"{group}={option}"])

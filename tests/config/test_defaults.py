@@ -26,6 +26,7 @@ def test_defaults_are_those_that_python_knows(target: str) -> None:
     assert set(found) == set(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "same"),
     [

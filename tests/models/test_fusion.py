@@ -185,6 +185,7 @@ LABELS = ("data=phantom_modalities", "data.source.size=[32,32]")
 MASKS = ("data=phantom_modality_masks",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "backbone", ["plain_cnn", "lenet", "resnet18", "densenet121", "efficientnet_b0", "seresnet50", "vit", "row_rnn"]
 )
@@ -196,6 +197,7 @@ def test_networks_for_labels_are_wrapped_by_name(backbone: str) -> None:
     assert model.dense[0][1].in_features == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["unet", "segresnet", "attention_unet", "wnet", "dynunet"])
 def test_networks_for_masks_are_wrapped_by_name(backbone: str) -> None:
     cfg = compose([*MASKS, "model=late_fusion", f"model.backbone={backbone}", "data.fill=learned"]).cfg

@@ -73,6 +73,7 @@ def test_boxes_of_a_volume_have_mm(tmp_path: Path) -> None:
     assert "truth" not in written(tmp_path, case, 3)["cases"][0]
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_drawn_subjects() -> None:
     """Against resamples that are drawn and scored one by one, cases copied instead of weighed."""
     cases = some_cases(24)

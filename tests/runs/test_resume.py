@@ -88,6 +88,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", CASES.values(), ids=CASES.keys())
 def test_killed_and_resumed_equals_uninterrupted(
     overrides: tuple[str, ...],
@@ -116,6 +117,7 @@ def test_killed_and_resumed_equals_uninterrupted(
     assert (whole / "predictions.csv").read_text() == (out / "predictions.csv").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker:UserWarning")  # on two cores
 @pytest.mark.parametrize("workers", [1, 3])
 def test_resumed_with_workers_that_read_ahead(
@@ -199,6 +201,7 @@ def test_killed_between_its_scores_and_its_last_word(
 MOMENTS = ("before the file is written", "half of it written", "before it has its name", "before best.ckpt follows")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_killed_while_a_checkpoint_is_written(
@@ -240,6 +243,7 @@ def test_killed_while_a_checkpoint_is_written(
     assert (whole / "scores.json").read_text() == (out / "scores.json").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["truncated", "flipped", "empty"])
 def test_damaged_checkpoint_gives_way_to_the_one_before(
     harm: str,
@@ -319,6 +323,7 @@ def test_finished_run_is_left_alone(train: Train, capsys: pytest.CaptureFixture[
     assert (out / "scores.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker:UserWarning")  # on two cores
 @pytest.mark.parametrize("workers", [1, 3])
 def test_weights_do_not_depend_on_loader_workers(workers: int, train: Train, weights: Weights) -> None:

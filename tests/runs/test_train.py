@@ -137,6 +137,7 @@ def test_accumulated_batches_are_one_batch(rest: tuple[str, ...], train: Train, 
         torch.testing.assert_close(weights(several)[name], value, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_debug_overfit_reaches_no_loss(train: Train, points: Points) -> None:
     out = train("debug=overfit", "objective=train/loss", "epochs=200", "optimizer.lr=0.02")
     losses = curve(points(out), "train/loss")

@@ -85,6 +85,7 @@ def test_the_median_decides(searching: Callable[..., Search]) -> None:
     search.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["hyperband", "halving"])
 def test_a_run_asks_with_the_pruner_of_its_search(pruner: str, searching: Callable[..., Search]) -> None:
     search = searching(pruner, "search.trials=12", "epochs=5")

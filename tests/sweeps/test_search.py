@@ -130,6 +130,7 @@ def states(search: Search) -> list[TrialState]:
 GP = pytest.param("gp", marks=pytest.mark.slow)  # it imports torch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes", GP, "nsga2", "qmc"])
 def test_proposals_are_in_the_space(sampler: str, make: Make) -> None:
     lines = ("optimizer.lr=tag(log, interval(1e-4,1e-2))", "model.dropout=range(0,0.9,0.2)", "model=lenet,resnet18")
@@ -160,6 +161,7 @@ def test_it_goes_on_to_a_total(make: Make) -> None:
     assert [spec.number for spec in complete(more)] == [4, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes", GP])
 def test_an_interrupted_search_proposes_what_an_uninterrupted_one_does(sampler: str, make: Make) -> None:
     whole = [spec.overrides for spec in complete(make(sampler=sampler, total=13))]
@@ -324,6 +326,7 @@ def test_a_sampler_must_fit_the_space() -> None:
         check_sampler({"_target_": SAMPLERS["tpe"], "seed": 1}, space, 1)
 
 
+@pytest.mark.slow
 def test_the_command_line_makes_a_search(tmp_path: Path) -> None:
     common = ["search=tpe", f"outputs={tmp_path}", "epochs=3", "search.sampler.n_startup_trials=4", *SPACE]
     one, longer, other = find(common), find([*common, "search.trials=70", "launcher.at_once=1"]), find([*common[:-1]])
@@ -499,6 +502,7 @@ def test_settings_alike_in_three_digits_stay_apart(make: Make) -> None:
     assert sorted(titles) == ["lr=0.0034211", "lr=0.0034212", "lr=0.2"]
 
 
+@pytest.mark.slow
 def test_importance_is_of_what_makes_a_trial_good(make: Make) -> None:
     found = {}
     for name, sign in (("val/loss", 1.0), ("val/auroc", -1.0)):
@@ -513,6 +517,7 @@ def test_importance_is_of_what_makes_a_trial_good(make: Make) -> None:
     assert found["val/auroc"]["optimizer.lr"] > 0.5
 
 
+@pytest.mark.slow
 def test_a_search_over_other_labels_is_another_one(tmp_path: Path) -> None:
     Image.new("L", (32, 32)).save(tmp_path / "a.png")
     names = set()

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from fiducial.data.phantom import Phantom
 from fiducial.sweeps.pool import WANTED
 
@@ -36,6 +38,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_everything_is_there_but_no_thread() -> None:
     source = {"_target_": "fiducial.data.phantom.Phantom", "num_subjects": 8}
     wanted = {"modules": ["fiducial.models.resnet", "fiducial.no_such_module"], "source": source}

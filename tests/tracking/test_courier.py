@@ -31,6 +31,7 @@ def in_mlflow(tracker: Tracker) -> dict[str, Run]:
     return {run.info.run_name: run for run in found}
 
 
+@pytest.mark.slow
 def test_one_thread_delivers_what_others_log_and_nests_it(
     outputs: Path, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

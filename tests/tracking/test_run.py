@@ -173,6 +173,7 @@ def test_two_points_of_one_step_are_both_kept_while_a_run_lives(tracker):
     assert sorted(points(client, found, "loss")) == [(0, 1), (0, 2)]
 
 
+@pytest.mark.slow
 def test_sending_again_changes_nothing(tracker):
     out = tracker.outputs / "a"
     with track(out, tracker, name="a", experiment="test") as run:
