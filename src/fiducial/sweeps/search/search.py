@@ -153,10 +153,8 @@ class Search:
         values = values_of(Path(ending.out), self.question.objectives) if ending.state == "done" else None
         if values and not all(map(math.isfinite, values)):
             found = ", ".join(f"{name} {value:g}" for name, value in zip(self.question.objectives, values, strict=True))
-            values, ending = (
-                None,
-                replace(ending, state="failed", message=f"a search needs finite objectives, got {found}"),
-            )
+            ending = replace(ending, state="failed", message=f"a search needs finite objectives, got {found}")
+            values = None
         if ending.message:
             notes[MESSAGE] = redact_text(ending.message)
         for number in numbers:
