@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fiducial import checkpoints
-from fiducial.checkpoints import LAST, PREVIOUS, AtomicCheckpointIO, damage, resume_point
+from fiducial.checkpoints import BEST, LAST, PREVIOUS, AtomicCheckpointIO, damage, resume_point, selected
 from fiducial.errors import InputError
 
 CONTENT = {"state_dict": {"weight": torch.arange(1000.0)}, "epoch": 3}
@@ -47,20 +47,42 @@ def test_every_flipped_byte_of_a_tensor_is_noticed(tmp_path: Path) -> None:
 
 
 def test_resume_point_is_the_newest_intact_file(tmp_path: Path) -> None:
-    assert resume_point(tmp_path) == (None, [])
+    assert resume_point(tmp_path, select="best") == (None, [])
     previous = write(tmp_path / PREVIOUS)
-    assert resume_point(tmp_path) == (previous, [])
+    assert resume_point(tmp_path, select="best") == (previous, [])
     last = write(tmp_path / LAST)
-    assert resume_point(tmp_path) == (last, [])
+    assert resume_point(tmp_path, select="best") == (last, [])
     last.write_bytes(b"PK")
-    found, faults = resume_point(tmp_path)
+    found, faults = resume_point(tmp_path, select="best")
     assert found == previous
     assert len(faults) == 1
     assert f"{last} is damaged" in faults[0]
     previous.write_bytes(b"")
-    found, faults = resume_point(tmp_path)
+    found, faults = resume_point(tmp_path, select="best")
     assert found is None
     assert len(faults) == 2
+
+
+def test_training_begins_anew_where_the_best_is_lost_and_wanted(tmp_path: Path) -> None:
+    last, best = write(tmp_path / LAST), write(tmp_path / BEST)
+    assert resume_point(tmp_path, select="best") == (last, [])
+    best.write_bytes(b"PK")
+    assert resume_point(tmp_path, select="last") == (last, [])
+    found, faults = resume_point(tmp_path, select="best")
+    assert found is None
+    assert f"{best} is damaged" in faults[0]
+
+
+def test_damaged_checkpoint_is_not_used(tmp_path: Path) -> None:
+    best = write(tmp_path / BEST)
+    assert selected(tmp_path, "best") == best
+    best.write_bytes(best.read_bytes()[:-100])
+    with pytest.raises(
+        InputError, match=r"best\.ckpt is damaged \(.+\), and no other file has its weights: train again"
+    ):
+        selected(tmp_path, "best")
+    with pytest.raises(InputError, match=r"has no checkpoint last\.ckpt"):
+        selected(tmp_path, "last")
 
 
 def test_file_under_its_name_is_always_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,15 +40,37 @@ def damage(path: Path) -> str:
     return f"wrong checksum in {broken}" if broken else ""
 
 
-def resume_point(folder: Path) -> tuple[Path | None, list[str]]:
-    """Return the newest intact checkpoint of a run, and what was found wrong with newer ones."""
+def selected(folder: Path, name: str) -> Path:
+    """Return the file of a run's "best" or "last" checkpoint, verified.
+
+    Raises:
+        InputError: it is not there, or damaged.
+    """
+    file = folder / (BEST if name == "best" else LAST)
+    if not file.is_file():
+        raise InputError(
+            f"run {folder.parent} has no checkpoint {file.name}; a run writes one at the end of each epoch"
+        )
+    if fault := damage(file):
+        raise InputError(f"{file} is damaged ({fault}), and no other file has its weights: train again")
+    return file
+
+
+def resume_point(folder: Path, *, select: str) -> tuple[Path | None, list[str]]:
+    """Return the checkpoint that a run goes on from, and what was found wrong with others.
+
+    It is the newest intact one; none where the best, which is to be selected, is lost: only training anew brings its
+    weights back. Going on from the one before the last needs no look at the best, which may be the last's own file.
+    """
     found: list[str] = []
     for name in (LAST, PREVIOUS):
         path = folder / name
         if path.is_file():
             fault = damage(path)
             if not fault:
-                return path, found
+                best = folder / BEST
+                lost = damage(best) if name == LAST and select == "best" and best.is_file() else ""
+                return (None, [f"{best} is damaged ({lost})"]) if lost else (path, found)
             found.append(f"{path} is damaged ({fault})")
     return None, found
 

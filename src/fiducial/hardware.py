@@ -45,7 +45,8 @@ class Hardware:
         channels_last: keep 2D images and weights with channels as the fastest axis.
         compile: compile the network with `torch.compile`.
         threads: of the CPU, for each process; by default the cores (or OMP_NUM_THREADS) divided by the processes.
-        accumulate: batches whose gradients are averaged for one step.
+        accumulate: batches whose gradients are averaged for one step, by their cases. A loss with class weights is
+            averaged by these within each batch, a batch normalisation has the statistics of each batch.
         clip_norm: greatest norm of the gradient.
         sync_batchnorm: share batch statistics between GPUs.
         static_graph: every step uses the same parameters (DDP); those that no step uses, as MONAI's ViT has,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import re
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
+from fiducial.checkpoints import Checkpoints
 from fiducial.cli.command import main
+from fiducial.runs.outcome import Outcome
 from fiducial.tasks.base import Task
 
 Fails = Callable[..., str]
@@ -49,6 +52,7 @@ def fails(
         (out,) = (tmp_path / "outputs").glob("runs/*/*")
         assert status(out) == "FAILED"
         assert tags(out)["fiducial.error"].strip() == message
+        assert "fiducial.command" in tags(out), "what failed is known without its folder"
         traceback = (out / "tracking" / "files" / "traceback.txt").read_text()
         assert "Traceback (most recent call last)" in traceback
         return message
@@ -193,6 +197,14 @@ def test_full_disk(fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "save", full_disk)
     message = fails(*PHANTOM)
     assert "last.ckpt could not be written: No space left on device" in message
+    assert "free some space and resume" in message
+
+
+@pytest.mark.parametrize("place", [(Checkpoints, "on_train_epoch_end"), (Outcome, "save")])
+def test_full_disk_of_other_files(place: tuple[type, str], fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*place, full_disk)
+    message = fails(*PHANTOM)
+    assert re.search(r"outputs/runs/.* could not be written: No space left on device \(\d+ MiB are free", message)
     assert "free some space and resume" in message
 
 

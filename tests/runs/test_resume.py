@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -268,6 +269,19 @@ def test_damaged_checkpoint_gives_way_to_the_one_before(
     assert "last.ckpt is damaged" in tags(out)["fiducial.damaged_checkpoint"]
     assert same(weights(whole), weights(out))
     assert same(weights(whole, "best.ckpt"), weights(out, "best.ckpt"))
+    assert points(whole) == points(out)
+
+
+@pytest.mark.slow
+def test_damaged_best_is_trained_again(
+    whole: Path, out: Path, train: Train, weights: Weights, points: Points, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = out / "checkpoints" / "best.ckpt"
+    best.write_bytes(best.read_bytes()[:-100])
+    train("resume=auto", outputs="killed")
+    assert re.search(r"best\.ckpt is damaged \(.*\); going on from the start", capsys.readouterr().out)
+    for name in ("last.ckpt", "best.ckpt"):
+        assert same(weights(whole, name), weights(out, name))
     assert points(whole) == points(out)
 
 

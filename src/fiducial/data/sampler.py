@@ -61,7 +61,8 @@ def epoch_order(
 class BatchSampler(Sampler[list[int]]):
     """Give this process its portion of each batch.
 
-    Batches are the same on any number of processes; every process takes part in each, and each case counts once.
+    Batches are the same on any number of processes; every process takes part in each, and each case counts once in the
+    loss. In the statistics of a batch normalisation, a process without a case of its own counts the batch's first.
     A single case that is left over is no training batch of its own: it joins the one before it. Batch normalisation of
     one value a channel, where a network ends in 1x1 maps, has no variance to divide by.
 

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 from fiducial.errors import InputError
+
+
+@contextmanager
+def with_room(out: Path) -> Iterator[None]:
+    """Turn a full disk, met while the run in folder `out` writes anything, into a message that says what to do.
+
+    Raises:
+        InputError: no space, or none of the user's quota, is left.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        file, free = error.filename or out, shutil.disk_usage(out).free / 2**20
+        raise InputError(
+            f"{file} could not be written: {error.strerror} ({free:.0f} MiB are free on the disk of {out}); free some "
+            "space and resume the run"
+        ) from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fiducial.checkpoints import BEST, LAST
+from fiducial.checkpoints import selected
 from fiducial.config.construction import component
 from fiducial.config.defaults import defaults
 from fiducial.config.scalars import described
@@ -48,7 +48,7 @@ def evaluate(
 
         check_explainable(cfg)
     data, task, hardware = opened(cfg, out, split)
-    weights, place = checkpoint_file(out, checkpoint), folder.of_evaluation(out)
+    weights, place = selected(out / folder.CHECKPOINTS, checkpoint), folder.of_evaluation(out)
     trainer = trainer_for(cfg, place, hardware, logger=None, callbacks=[])
     with _fitting(cfg, out):
         trainer.test(task, datamodule=data, ckpt_path=weights, verbose=False, weights_only=True)
@@ -60,7 +60,7 @@ def evaluate(
     if explain:
         from fiducial.runs.explain import explain_split
 
-        explain_split(cfg, data, checkpoint_file(out, checkpoint), place, split=data.test_split, layer=layer)
+        explain_split(cfg, data, weights, place, split=data.test_split, layer=layer)
     return outcome.scores
 
 
@@ -163,15 +163,3 @@ def _fitting(cfg: DictConfig, out: Path) -> Iterator[None]:
             f"the run's weights do not fit a network for these images: it learned images of {learned}, and these are "
             f"{given}; data.source.size and data.source.channels, where the source takes them, bring them to that"
         ) from error
-
-
-def checkpoint_file(out: Path, name: str) -> Path:
-    """Return a run's checkpoint, "best" or "last".
-
-    Raises:
-        InputError: it is not there.
-    """
-    file = out / folder.CHECKPOINTS / (BEST if name == "best" else LAST)
-    if not file.is_file():
-        raise InputError(f"run {out} has no checkpoint {file.name}; a run writes one at the end of each epoch")
-    return file

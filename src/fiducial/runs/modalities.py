@@ -9,13 +9,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from fiducial.checkpoints import selected
 from fiducial.errors import InputError
 from fiducial.reports.figures.modalities import modalities
 from fiducial.reports.figures.style import save
 from fiducial.reports.modality_scores import ModalityScores, show_modality_scores, write_modality_scores
 from fiducial.runs import folder
 from fiducial.runs.build import trainer_for
-from fiducial.runs.evaluate import checkpoint_file, opened
+from fiducial.runs.evaluate import opened
 from fiducial.runs.results import results_of
 
 MOST = 6  # modalities: 63 choices
@@ -33,7 +34,8 @@ def evaluate_modalities(cfg: DictConfig, out: Path, *, split: str, checkpoint: s
     """
     check_count(int(cfg.data.spec.channels))
     data, task, hardware = opened(cfg, out, split)
-    count, weights, place = data.spec.channels, checkpoint_file(out, checkpoint), folder.of_evaluation(out)
+    count, place = data.spec.channels, folder.of_evaluation(out)
+    weights = selected(out / folder.CHECKPOINTS, checkpoint)
     choices, found = list(subsets(count)), []
     for number, present in enumerate(choices, start=1):
         data.gaps.missing = [channel for channel in range(count) if channel not in present]

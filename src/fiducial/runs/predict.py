@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
+from fiducial.checkpoints import selected
 from fiducial.config.construction import component
 from fiducial.data.formats import SUFFIXES
 from fiducial.errors import InputError
 from fiducial.hardware import Hardware
+from fiducial.runs import folder
 from fiducial.runs.build import build_network
-from fiducial.runs.evaluate import checkpoint_file
 from fiducial.runs.reader import Reader, needs_more, network_input
 from fiducial.statistics import predicted_labels
 from fiducial.tasks.classification import class_probabilities
@@ -60,7 +61,7 @@ def predict(
     hardware: Hardware = component(cfg.hardware).alone()
     hardware.check()
     hardware.prepare()
-    weights = checkpoint_file(out, checkpoint)
+    weights = selected(out / folder.CHECKPOINTS, checkpoint)
     reader = Reader(cfg)
     if spec.target == "mask":
         from fiducial.runs.predict_masks import predict_masks

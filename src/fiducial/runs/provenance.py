@@ -22,28 +22,33 @@ from fiducial.tracking.provenance import Provenance, collect
 from fiducial.tracking.run import Run
 
 
-def log_provenance(run: Run, cfg: DictConfig, out: Path, data: DataModule) -> None:
-    """Log the settings as parameters, and everything that a repetition would need as tags and files."""
-    origin = collect(sys.argv, Path.cwd())
-    record = folder.record(out)
-    fingerprint = fingerprint_of(data.source)
+def log_provenance(run: Run, cfg: DictConfig, out: Path) -> Provenance:
+    """Log the settings as parameters, and what a repetition would need but for the data; return the latter."""
+    origin, record = collect(sys.argv, Path.cwd()), folder.record(out)
     run.log_params({**record.choices, **settings(cfg)})
-    run.log_dataset(record.choices["data"], fingerprint["sha256"], _profile(data))
     tags, table = origin.as_tags(), "provenance.json"
     if run.resumed:  # what made it is not forgotten for what went on with it
         tags["fiducial.resumed_by"], table = tags.pop("fiducial.command"), "provenance_resumed.json"
-    run.set_tags({**tags, **_identity(record.identity, fingerprint, origin)})
+    run.set_tags(tags)
     run.set_tags({"fiducial.select": cfg.select, "fiducial.objective": cfg.objective, "fiducial.folder": out.name})
-    run.set_tags({f"fiducial.{kind}": str(len(texts)) for kind, texts in (data.gate.leaks or {}).items()})
-    run.set_tags({"fiducial.looked_for": data.gate.looked_for})
     if record.tables:
         run.set_tags({"fiducial.tables": " ".join(record.short_tables)})
-    write_atomically(out / folder.SPLITS, as_text(data.cases))
     run.log_text(redact_text((out / folder.CONFIG).read_text(encoding="utf-8")), "config.yaml")
     run.log_text(json.dumps(origin.as_dict(), indent=1), table)
-    run.log_text(json.dumps(fingerprint, indent=1), "data.json")
     if origin.diff:
         run.log_text(origin.diff, "uncommitted.diff")
+    return origin
+
+
+def log_data(run: Run, out: Path, data: DataModule, origin: Provenance) -> None:
+    """Log what the run learns from, what was found in it, and how it is split; and what identifies the result."""
+    record, fingerprint = folder.record(out), fingerprint_of(data.source)
+    run.log_dataset(record.choices["data"], fingerprint["sha256"], _profile(data))
+    run.set_tags(_identity(record.identity, fingerprint, origin))
+    run.set_tags({f"fiducial.{kind}": str(len(texts)) for kind, texts in (data.gate.leaks or {}).items()})
+    run.set_tags({"fiducial.looked_for": data.gate.looked_for})
+    write_atomically(out / folder.SPLITS, as_text(data.cases))
+    run.log_text(json.dumps(fingerprint, indent=1), "data.json")
 
 
 def _identity(settings: str, fingerprint: dict[str, str], origin: Provenance) -> dict[str, str]:

@@ -9,16 +9,16 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
-from fiducial.checkpoints import BEST, LAST, resume_point
+from fiducial.checkpoints import resume_point, selected
 from fiducial.config.construction import component
 from fiducial.data.module import DataModule
 from fiducial.hardware import Hardware
 from fiducial.randomness import reseed
 from fiducial.runs import folder
-from fiducial.runs.advice import explained
+from fiducial.runs.advice import explained, with_room
 from fiducial.runs.build import build_callbacks, build_data, build_task, trainer_for
 from fiducial.runs.peers import peers
-from fiducial.runs.provenance import log_provenance
+from fiducial.runs.provenance import log_data, log_provenance
 from fiducial.runs.quiet import quiet
 from fiducial.tasks.base import Task
 from fiducial.tracking import NullRun, Run, track
@@ -41,13 +41,18 @@ def train(cfg: DictConfig, out: Path, *, resume: bool = False, callbacks: Sequen
     record = folder.record(out)
     parent = out / record.sweep if record.sweep else None
     name = record.title or cfg.name
-    with track(out, component(cfg.tracking), name=name, experiment=cfg.study, resume=resume, parent=parent) as run:
+    tracker = component(cfg.tracking)
+    with (
+        track(out, tracker, name=name, experiment=cfg.study, resume=resume, parent=parent) as run,
+        with_room(out),
+    ):
+        origin = log_provenance(run, cfg, out)
+        run.start_delivery()
         hardware: Hardware = component(cfg.hardware)
         hardware.check()
         hardware.prepare()
         data = build_data(cfg)
-        log_provenance(run, cfg, out, data)
-        run.start_delivery()
+        log_data(run, out, data, origin)
         with peers(hardware, out):
             task, trainer = fit(cfg, out, hardware, data, run, callbacks)
             epoch = test(cfg, out, task, trainer, data)
@@ -75,7 +80,7 @@ def fit(
     run.log_params({"parameters": sum(weight.numel() for weight in task.model.parameters())})
     logger = TrackingLogger(run, name=cfg.study)
     trainer = trainer_for(cfg, out, hardware, logger=logger, callbacks=[*build_callbacks(cfg, out, run), *callbacks])
-    checkpoint, damaged = resume_point(out / folder.CHECKPOINTS)
+    checkpoint, damaged = resume_point(out / folder.CHECKPOINTS, select=cfg.select)
     if damaged:
         message = f"{'; '.join(damaged)}; going on from {checkpoint.name if checkpoint else 'the start'}"
         print(message)
@@ -87,6 +92,6 @@ def fit(
 @explained()
 def test(cfg: DictConfig, out: Path, task: Task, trainer: pl.Trainer, data: DataModule) -> int:
     """Predict the test split with the checkpoint that `cfg.select` names; return its epoch."""
-    checkpoint = out / folder.CHECKPOINTS / (BEST if cfg.select == "best" else LAST)
+    checkpoint = selected(out / folder.CHECKPOINTS, cfg.select)
     trainer.test(task, datamodule=data, ckpt_path=checkpoint, verbose=False, weights_only=True)
     return task.loaded_epoch
