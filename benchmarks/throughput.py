@@ -144,7 +144,7 @@ def fiducial(hardware: Sequence[str], network: str, steps: int) -> list[float]:
 
     quiet()
     preset = ["experiment=medmnist_resnet18", "data=pneumoniamnist", f"model={network}", *hardware, "epochs=1"]
-    limits = [f"trainer.limit_train_batches={steps}", "trainer.limit_val_batches=0"]
+    limits = [f"trainer.limit_train_batches={steps}", "trainer.limit_val_batches=1"]
     with tempfile.TemporaryDirectory() as folder:
         cfg = compose([*preset, *limits, f"outputs={folder}"]).cfg
         device = component(cfg.hardware)
@@ -169,7 +169,7 @@ def times_of(kind: str, network: str, steps: int) -> list[float]:
 def measure(kind: str, network: str, steps: int) -> list[float]:
     """Return the seconds of each step after the warm-up, from a process of its own."""
     command = [sys.executable, __file__, "--kind", kind, "--model", network, "--steps", str(steps)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     times: list[float] = json.loads(done.stdout.splitlines()[-1])
     return times[WARM_UP:]
 

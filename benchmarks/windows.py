@@ -66,7 +66,7 @@ def main() -> None:
         for _ in range(args.rounds):
             for kind in KINDS:
                 command = [sys.executable, __file__, "--one", kind, str(extent)]
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                 found[kind].append(json.loads(done.stdout.splitlines()[-1]))
         middle = {
             kind: {name: statistics.median(each[name] for each in rounds) for name in ("seconds", "memory")}
