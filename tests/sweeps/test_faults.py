@@ -154,9 +154,9 @@ def test_killed_and_interrupted_sweeps_go_on_and_lose_nothing(tmp_path: Path) ->
 
 def alive(runs: Path) -> bool:
     """Tell whether a process still has one of the runs in its hands."""
-    from fiducial.sweeps.ledger import is_running
+    from fiducial.tracking.liveness import is_alive
 
-    return any(is_running(run) for run in runs.glob("*"))
+    return any(is_alive(run) for run in runs.glob("*"))
 
 
 def test_a_server_that_is_down_costs_nothing_and_gets_it_all_later(tmp_path: Path) -> None:

@@ -26,13 +26,12 @@ from fiducial.runs.folder import check_writable
 from fiducial.sweeps.board import Board
 from fiducial.sweeps.job import Ending, Spec, State
 from fiducial.sweeps.launcher import LocalLauncher
-from fiducial.sweeps.ledger import is_running
 from fiducial.sweeps.pool import Watch, warm_up
 from fiducial.sweeps.summary import Summary, points, summarise
 from fiducial.tracking import Run, Tracker, track
 from fiducial.tracking.courier import DELIVERED, Courier
 from fiducial.tracking.journal import History
-from fiducial.tracking.liveness import FOLDER, write_whole
+from fiducial.tracking.liveness import FOLDER, is_alive, write_whole
 from fiducial.wording import counted
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def sweep(jobs: Jobs) -> None:
     if remark := jobs.remark(board.num_slots):
         print(remark, file=sys.stderr)
     board.judge = jobs.ended
-    if is_running(jobs.out):
+    if is_alive(jobs.out):
         print("another process leads this sweep, and will keep its summary; this one shares its work", file=sys.stderr)
         try:
             _stream(jobs, launcher, board)
@@ -166,7 +165,7 @@ def _conclude(jobs: Jobs) -> None:
     print("every other run is done" if elsewhere else "every run is done; nothing to run")
     summary = summarise(jobs.finished(), jobs.objectives)
     kept = (jobs.out / SUMMARY).is_file() and History.of(jobs.out / FOLDER / "journal.jsonl").status == "FINISHED"
-    if not elsewhere and not kept and not is_running(jobs.out):
+    if not elsewhere and not kept and not is_alive(jobs.out):
         with _parent(jobs) as (run, _):
             _keep(run, jobs, summary)
     _show(summary, jobs.out)
