@@ -201,9 +201,9 @@ class Search:
             return None
         self._running[settings] = trial.number
         pruning = None
-        if self.question.pruner is not None:
-            question = self.question
-            pruning = Pruning(question.storage, question.name, trial._trial_id, question.objectives[0])
+        question = self.question
+        if question.pruner is not None:
+            pruning = Pruning(question.storage, question.name, trial._trial_id, question.objectives[0], question.pruner)
         overrides = (*self._overrides, *(f"{key}={value}" for key, value in texts.items()))
         return Spec(trial.number, overrides, self._config_dir, str(self.out), self._title(texts), pruning)
 
