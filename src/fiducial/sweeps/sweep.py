@@ -27,6 +27,7 @@ from fiducial.sweeps.board import Board
 from fiducial.sweeps.job import Ending, Spec, State
 from fiducial.sweeps.launcher import LocalLauncher
 from fiducial.sweeps.pool import Watch, warm_up
+from fiducial.sweeps.search.storage import AwayError
 from fiducial.sweeps.summary import Summary, points, summarise
 from fiducial.tracking import Run, Tracker, track
 from fiducial.tracking.courier import DELIVERED, Courier
@@ -86,11 +87,14 @@ class Jobs(Protocol):
     def titles(self) -> Mapping[int, str]:
         """Return the jobs to be run that are known beforehand, by number."""
 
-    def specs(self) -> Iterator[Spec]:
-        """Yield the jobs; each is asked for when there is room for it."""
+    def specs(self) -> Iterator[Spec | None]:
+        """Yield the jobs; each is asked for when there is room for it, and is None where there is none for now."""
 
     def ended(self, ending: Ending) -> Ending:
         """Take note of how a job ended; return it, failed where its result is of no use."""
+
+    def settle(self) -> None:
+        """Do what is to be done once all jobs are over."""
 
     def params(self) -> Mapping[str, str]:
         """Return what the parent run shows of the sweep as parameters."""
@@ -117,7 +121,7 @@ class Streaming(Protocol):
     def slots(self, num_jobs: int | None) -> list[dict[str, str]]:
         """Return the environment of each job that runs at once."""
 
-    def stream(self, jobs: Iterable[Spec], watch: Watch, *, sweep: Path, num_jobs: int | None = None) -> None:
+    def stream(self, jobs: Iterable[Spec | None], watch: Watch, *, sweep: Path, num_jobs: int | None = None) -> None:
         """Run jobs; each is taken from `jobs` when there is room for it."""
 
 
@@ -144,7 +148,7 @@ def sweep(jobs: Jobs) -> None:
         try:
             _stream(jobs, launcher, board)
         finally:
-            _tell(summarise(jobs.finished(), jobs.objectives), jobs, board)
+            _tell(_summed_up(jobs), jobs, board)
         _refuse_incomplete(board, jobs.elsewhere())
         return
     with _parent(jobs) as (run, tracker):
@@ -153,7 +157,7 @@ def sweep(jobs: Jobs) -> None:
             with _delivered(tracker, run, launcher):
                 _stream(jobs, launcher, board)
         finally:
-            summary = summarise(jobs.finished(), jobs.objectives)
+            summary = _summed_up(jobs)
             _keep(run, jobs, summary)
             _tell(summary, jobs, board)
         _refuse_incomplete(board, jobs.elsewhere())
@@ -186,6 +190,16 @@ def _parent(jobs: Jobs) -> Iterator[tuple[Run, Tracker]]:
 def _stream(jobs: Jobs, launcher: Streaming, board: Board) -> None:
     with board.shown():
         launcher.stream(jobs.specs(), board, sweep=jobs.out, num_jobs=len(jobs))
+        jobs.settle()
+
+
+def _summed_up(jobs: Jobs) -> Summary:
+    """Return what came out; nothing where the database that knows it is away."""
+    try:
+        return summarise(jobs.finished(), jobs.objectives)
+    except AwayError:
+        print("no summary for now: the database of the search does not answer", file=sys.stderr)
+        return Summary(())
 
 
 def _tell(summary: Summary, jobs: Jobs, board: Board) -> None:
