@@ -33,6 +33,7 @@ from fiducial.tracking import Run, Tracker, track
 from fiducial.tracking.courier import DELIVERED, Courier
 from fiducial.tracking.journal import History
 from fiducial.tracking.liveness import FOLDER, is_alive, write_whole
+from fiducial.tracking.reconcile import reconcile
 from fiducial.wording import counted
 
 if TYPE_CHECKING:
@@ -169,11 +170,29 @@ def _conclude(jobs: Jobs) -> None:
     print("every other run is done" if elsewhere else "every run is done; nothing to run")
     summary = summarise(jobs.finished(), jobs.objectives)
     kept = (jobs.out / SUMMARY).is_file() and History.of(jobs.out / FOLDER / "journal.jsonl").status == "FINISHED"
-    if not elsewhere and not kept and not is_alive(jobs.out):
+    if kept:
+        _deliver(component(jobs.config.tracking))
+    elif not elsewhere and not is_alive(jobs.out):
         with _parent(jobs) as (run, _):
             _keep(run, jobs, summary)
     _show(summary, jobs.out)
     _refuse_incomplete(Board.of({}, 0), elsewhere)
+
+
+def _deliver(tracker: Tracker) -> None:
+    """Deliver what has not reached the store since it was away; say what has now, and what still has not."""
+    if tracker.uri is None:
+        return
+    done = reconcile(tracker.outputs, tracker)
+    left = [one for one in done if not one.delivered]
+    if arrived := len(done) - len(left):
+        print(f"now whole in the tracking store: {counted(arrived, 'run')}", file=sys.stderr)
+    if left:
+        print(
+            f"not yet whole in the tracking store: {counted(len(left), 'run')} ({left[0].reason}); the same command "
+            f"delivers the rest, or the next run in {tracker.outputs}, or `fiducial doctor`",
+            file=sys.stderr,
+        )
 
 
 @contextmanager
