@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fiducial.errors import InputError
+from fiducial.sweeps import cluster
 from fiducial.sweeps.cluster import Cluster, Mail
 from fiducial.sweeps.job import Ending, Progress, Spec
 
@@ -77,6 +78,16 @@ def specs(count: int, taken: list[int] | None = None) -> Iterator[Spec]:
         if taken is not None:
             taken.append(number)
         yield Spec(number, (), None, "", f"job {number}")
+
+
+def test_jobs_of_which_there_is_none_for_now_are_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "TICK_SECONDS", 0.01)
+    watch = Watcher()
+    one, two = specs(2)
+    StandIn(at_once=2).stream(iter([None, one, None, None, two, None]), watch, sweep=tmp_path)
+    assert sorted(watch.endings) == [0, 1]
 
 
 def test_every_job_ends_and_no_more_run_at_once_than_may(tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import optuna
 import pytest
 
 import forked
 from fiducial.tracking.tracker import DATABASE
+from tracking.mlflow_stub import MlflowStub
 
 pytestmark = pytest.mark.slow
 
@@ -75,11 +77,11 @@ def children(folder: Path) -> set[str]:
     return {name for (name,) in query(folder, named)}
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300, pause: float = 0.05) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def test_a_job_that_ends_badly_costs_that_job_alone(place: Path) -> None:
@@ -152,20 +154,90 @@ def test_killed_and_interrupted_sweeps_go_on_and_lose_nothing(tmp_path: Path) ->
     assert len(set(steps)) == 36
 
 
+def test_killed_in_the_middle_of_a_write_into_the_database_it_goes_on(place: Path) -> None:
+    """The process that leads a sweep writes for all of its runs; SQLite finds what it left half done."""
+    sweep = ["seed=0,1", "epochs=4"]
+    runs = place / "outputs" / "runs" / "run"
+    rollback = place / "outputs" / f"{DATABASE}-journal"
+    killed = forked.Popen(command(*sweep), cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def is_writing() -> bool:
+        if not rollback.exists():
+            return False
+        killed.send_signal(signal.SIGSTOP)
+        if not rollback.exists():
+            killed.send_signal(signal.SIGCONT)
+        return rollback.exists()
+
+    wait_until(lambda: any(runs.glob("*/checkpoints/last.ckpt")))
+    wait_until(is_writing, pause=0.0002)
+    killed.kill()
+    killed.wait()
+    assert rollback.exists(), "half of a transaction"
+    wait_until(lambda: not alive(runs))
+
+    finish(place, *sweep, code=0)
+    assert statuses(place) == dict.fromkeys(["2 seeds", "seed=0", "seed=1"], "FINISHED")
+    assert children(place) == {"seed=0", "seed=1"}
+    steps = query(place, "SELECT run_uuid, step FROM metrics WHERE key = 'val/loss'")
+    assert Counter(Counter(run for run, _ in steps).values()) == {4: 2}
+    assert len(set(steps)) == 8
+
+
+def test_a_killed_worker_of_a_search_is_tried_again_and_counts_once(place: Path) -> None:
+    shutil.copy(Path(__file__).with_name("misbehave.py"), place)
+    (place / "mine" / "loss").mkdir(parents=True)
+    option = "_target_: misbehave.Misbehave\ncontract: {head: softmax}\n"
+    (place / "mine" / "loss" / "misbehave.yaml").write_text(option)
+    search = ["--config-dir", "mine", "search=grid", "search.study=fates", "loss=misbehave", "loss.how=kill,fine"]
+    said = finish(place, *search, code=1)
+    assert "1 of 2 runs failed" in said
+    assert "SIGKILL" in said
+    assert statuses(place) == {"grid: how": "FAILED", "how=kill": "FAILED", "how=fine": "FINISHED"}
+
+    (place / "mended").touch()
+    assert len(re.findall("started", finish(place, *search, code=0))) == 1
+    assert statuses(place) == dict.fromkeys(["grid: how", "how=kill", "how=fine"], "FINISHED")
+    assert children(place) == {"how=kill", "how=fine"}
+    runs = set((place / "outputs" / "runs" / "run").iterdir())
+    assert len(runs) == 2
+    study = optuna.load_study(study_name="fates", storage=f"sqlite:///{place}/outputs/sweeps/search.db")
+    complete = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    assert {place / "outputs" / trial.user_attrs["folder"] for trial in complete} == runs
+    assert len(complete) == 2
+
+
 def alive(runs: Path) -> bool:
     """Tell whether a process still has one of the runs in its hands."""
-    from fiducial.sweeps.ledger import is_running
+    from fiducial.tracking.liveness import is_alive
 
-    return any(is_running(run) for run in runs.glob("*"))
+    return any(is_alive(run) for run in runs.glob("*"))
 
 
 def test_a_server_that_is_down_costs_nothing_and_gets_it_all_later(tmp_path: Path) -> None:
-    down = ["tracking=server", "tracking.uri=http://127.0.0.1:9", "tracking.patience_seconds=1", "seed=0,1"]
-    finish(tmp_path, *down, code=0)
+    server = MlflowStub(tmp_path / "artifacts")
+    server.start()
+    server.stop()  # its port is known, and nobody answers there
+    sweep = ["tracking=server", f"tracking.uri={server.uri}", "tracking.patience_seconds=1", "seed=0,1"]
+    finish(tmp_path, *sweep, code=0)
     assert len(list((tmp_path / "outputs" / "runs").glob("*/*/scores.json"))) == 2
     assert not (tmp_path / "outputs" / "mlflow.db").exists()
-    assert len(list((tmp_path / "outputs" / "active").glob("*.json"))) == 3
-    assert "nothing to run" in finish(tmp_path, *down, code=0)
+    unsettled = tmp_path / "outputs" / "active"
+    assert len(list(unsettled.glob("*.json"))) == 3
+    said = finish(tmp_path, *sweep, code=0)
+    assert "nothing to run" in said
+    assert re.search(r"not yet whole in the tracking store: 3 runs \(.*refused.*\)", said)
+    server.start()
+    said = finish(tmp_path, *sweep, code=0)
+    server.stop()
+    assert "now whole in the tracking store: 3 runs" in said
+    assert not list(unsettled.glob("*.json"))
+    assert {run["name"]: run["status"] for run in server.runs.values()} == dict.fromkeys(
+        ["2 seeds", "seed=0", "seed=1"], "FINISHED"
+    )
+    assert len(server.runs) == 3
+    (top,) = {parent for run in server.runs.values() if (parent := run["tags"].get("mlflow.parentRunId"))}
+    assert server.runs[top]["name"] == "2 seeds"
 
 
 FULL = """

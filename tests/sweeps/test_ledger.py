@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from fiducial.sweeps.ledger import Ledger, claimed, is_running
+from fiducial.config import compose
+from fiducial.errors import InputError
+from fiducial.runs import folder
+from fiducial.sweeps.ledger import Ledger, claimed
 from fiducial.tracking import Tracker, track
-from fiducial.tracking.liveness import LockHeldError
+from fiducial.tracking.liveness import LockHeldError, is_alive, locked
 
 
 def run_folder(outputs: Path, name: str, identity: str, *, scores: bool = False) -> Path:
@@ -47,9 +52,42 @@ def test_how_a_run_ended(tmp_path: Path, error: type[BaseException], standing: s
 def test_a_run_that_lives_is_running_and_then_is_not(tmp_path: Path) -> None:
     out = run_folder(tmp_path, "a", "one")
     with track(out, Tracker(outputs=tmp_path, uri=None), name="x", experiment="x"):
-        assert is_running(out)
+        assert is_alive(out)
         assert Ledger(tmp_path).standing("one") == ("running", out)
-    assert not is_running(out)
+    assert not is_alive(out)
+
+
+def test_who_only_looks_at_a_run_is_not_taken_for_it(tmp_path: Path) -> None:
+    out = run_folder(tmp_path, "a", "one")
+    tracked(tmp_path, out, KeyboardInterrupt)
+    with locked(out / "tracking" / "lock") as descriptor:
+        looker = threading.Timer(0.1, os.close, [os.dup(descriptor)])  # the lock is free once all are closed
+        looker.start()
+    assert Ledger(tmp_path).standing("one") == ("interrupted", out)
+    looker.join()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"identity": "one"}'])
+def test_a_record_that_cannot_be_read_disturbs_no_other_run_and_is_said_once(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, broken = run_folder(tmp_path, "a", "one", scores=True), run_folder(tmp_path, "b", "one")
+    (broken / "run.json").write_text(content)
+    assert Ledger(tmp_path).standing("one") == ("done", out)
+    assert Ledger(tmp_path).standing("one") == ("done", out)
+    assert capsys.readouterr().err.count(f"{broken / 'run.json'}: expected the record of a run") == 1
+    with pytest.raises(InputError, match="a power loss may have left it so"):
+        folder.record(broken)
+
+
+def test_what_is_written_once_is_on_the_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power loss then leaves a whole record, or none."""
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    composed = compose([f"outputs={tmp_path}"])
+    out = folder.create(composed, composed.identity())
+    folder.write_scores(out, {})
+    assert [Path(path).name.split(".")[1] for path in synced] == ["config", "run", "scores"]
 
 
 def count(outputs: Path, path: Path, rounds: int) -> None:

@@ -18,6 +18,7 @@ from fiducial.sweeps.ledger import PRUNED
 from fiducial.sweeps.plan import Plan
 from fiducial.sweeps.pool import Watch
 from fiducial.sweeps.sweep import IncompleteError, sweep
+from fiducial.tracking import liveness
 from fiducial.tracking.journal import History
 from fiducial.tracking.liveness import alive, locked
 
@@ -89,7 +90,8 @@ def test_what_a_search_has_pruned_is_to_be_run(tmp_path: Path) -> None:
     assert [spec.number for spec in again.specs()] == [0, 1]
 
 
-def test_what_is_run_by_another_process_is_left_to_it_and_said(tmp_path: Path) -> None:
+def test_what_is_run_by_another_process_is_left_to_it_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveness, "PAUSES", (0.0,))
     jobs = plan(tmp_path, "seed=0,1").jobs
     out = folder.create(jobs[1].composed, jobs[1].identity)
     with locked(out / "tracking" / "lock"):

@@ -74,7 +74,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[i
     def run(work: str, slots: list[dict[str, str]], number: int, limits: Limits | None = None) -> dict[int, Ending]:
         endings = Endings()
         specs = [Spec(n, (), None, str(tmp_path), str(tmp_path / f"{n}.json")) for n in range(number)]
-        Pool(slots, tmp_path / "logs", limits or Limits(), work=f"jobs_of_ours.{work}").run(specs, endings)
+        asked = [None, None, *specs, None]  # None: there is none for now
+        Pool(slots, tmp_path / "logs", limits or Limits(), work=f"jobs_of_ours.{work}").run(asked, endings)
         return endings.of
 
     return run

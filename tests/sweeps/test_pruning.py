@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from fiducial.errors import InputError
 from fiducial.runs import outcome
+from fiducial.sweeps import worker
 from fiducial.sweeps.job import Pruning
 from fiducial.sweeps.pruning import PrunedError, Pruner
 from fiducial.sweeps.search.search import Search
@@ -119,7 +120,7 @@ def test_an_epoch_is_reported_once_and_an_undefined_one_never(searching: Callabl
 
 
 def test_a_database_that_is_gone_costs_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    gone = Pruner(Pruning(f"sqlite:///{tmp_path}/no/such.db", "study", 0, "val/loss"))
+    gone = Pruner(Pruning(f"sqlite:///{tmp_path}/no/such.db", "study", 0, "val/loss", {}))
     gone.on_train_epoch_end(epoch(1, 0.5), None)  # type: ignore[arg-type]
     assert "epoch 1 could not be told to the search" in capsys.readouterr().out
 
@@ -151,6 +152,35 @@ def test_a_bad_run_ends_early(searching: Callable[..., Search], monkeypatch: pyt
     assert (out / "scores.json").is_file()
     assert not (out / "pruned.json").exists()
     assert [step for event, _ in read(out / "tracking" / "journal.jsonl") for step in val_losses(event)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "goes_on"),
+    [
+        ({"trial": 7, "storage": "sqlite:///moved.db"}, False),
+        ({"study": "other"}, True),
+        ({"objective": "val/auroc"}, True),
+        ({"pruner": {"_target_": "optuna.pruners.MedianPruner", "n_warmup_steps": 3}}, True),
+    ],
+)
+def test_a_pruning_is_of_its_study_pruner_and_objective(
+    change: dict[str, Any], goes_on: bool, searching: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = searching("median")
+    (spec,) = islice(search.specs(), 1)
+    assert spec.pruning is not None
+    trained: list[Path] = []
+
+    def pruned(cfg: object, out: Path, **_: object) -> None:
+        trained.append(out)
+        raise PrunedError(1, 0.5)
+
+    monkeypatch.setattr(worker, "train", pruned)
+    first = execute(spec)
+    again = execute(replace(spec, pruning=replace(spec.pruning, **change)))
+    assert (first.state, again.state) == ("pruned", "pruned")
+    assert trained == [Path(first.out)] * (2 if goes_on else 1)
+    search.close()
 
 
 def test_a_pruner_watches_what_is_searched_for(searching: Callable[..., Search]) -> None:

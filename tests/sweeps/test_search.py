@@ -18,17 +18,20 @@ from omegaconf import OmegaConf
 from optuna.trial import TrialState
 from PIL import Image
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
 
 from fiducial.config import Composed, Groups, compose
 from fiducial.errors import InputError
+from fiducial.sweeps import sweep as sweeping
 from fiducial.sweeps.job import Ending, Spec, State
 from fiducial.sweeps.launcher import LocalLauncher
+from fiducial.sweeps.search import outage, storage, sweeper
 from fiducial.sweeps.search.grammar import split
 from fiducial.sweeps.search.pictures import _importances
 from fiducial.sweeps.search.results import direction, values_of
 from fiducial.sweeps.search.samplers import PRUNERS, SAMPLERS, check_sampler, node
 from fiducial.sweeps.search.search import Search
-from fiducial.sweeps.search.storage import Owner, storage_url
+from fiducial.sweeps.search.storage import AwayError, Owner, storage_url
 from fiducial.sweeps.search.study import MESSAGE, Question
 from fiducial.sweeps.search.sweeper import OptunaSweeper, find
 from fiducial.sweeps.summary import summarise
@@ -411,14 +414,14 @@ def test_it_is_a_hydra_sweeper(kind: type[Batches], sizes: list[int], tmp_path: 
         return Ending(spec.number, "done", str(out))
 
     config = compose(["search=random", "search.trials=10", "launcher.at_once=1"])
-    sweeper = instantiate(config.sweep.search)
-    assert isinstance(sweeper, Sweeper)
-    sweeper.setup(hydra_context=None, task_function=None, config=OmegaConf.merge(config.cfg, config.sweep))
-    assert isinstance(sweeper.launcher, LocalLauncher)
-    sweeper.launcher = kind(run)
-    endings = sweeper.sweep([f"outputs={tmp_path}", "model.dropout=interval(0,0.5)"])
+    built = instantiate(config.sweep.search)
+    assert isinstance(built, Sweeper)
+    built.setup(hydra_context=None, task_function=None, config=OmegaConf.merge(config.cfg, config.sweep))
+    assert isinstance(built.launcher, LocalLauncher)
+    built.launcher = kind(run)
+    endings = built.sweep([f"outputs={tmp_path}", "model.dropout=interval(0,0.5)"])
     assert [ending.number for ending in endings] == list(range(10))
-    assert sweeper.launcher.sizes == sizes
+    assert built.launcher.sizes == sizes
 
 
 def test_owner_is_gone_with_its_lock(tmp_path: Path) -> None:
@@ -529,6 +532,152 @@ def test_a_search_over_other_labels_is_another_one(tmp_path: Path) -> None:
         assert search is not None
         names.add(search.question.name)
     assert len(names) == 2
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """A switch: while `away` is set, no database answers; it is asked again at once."""
+    for pause in ("FIRST_PAUSE", "LONGEST_PAUSE"):
+        monkeypatch.setattr(outage, pause, 0.0)
+    switch = SimpleNamespace(away=False)
+
+    def refuse(*_: object) -> None:
+        if switch.away:
+            raise OperationalError("SELECT", {}, Exception("server closed the connection unexpectedly"))
+
+    event.listen(Engine, "before_cursor_execute", refuse)
+    yield switch
+    event.remove(Engine, "before_cursor_execute", refuse)
+
+
+def test_an_outage_of_the_database_costs_nothing(
+    make: Make, database: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = make(total=4)
+    specs = search.specs()
+    one, two = islice(specs, 2)
+    assert one is not None
+    assert two is not None
+    database.away = True
+    end(search, one)
+    assert next(specs) is None, "there is none for now"
+    end(search, two, "failed")
+    assert next(specs) is None
+    database.away = False
+    three, four = islice(specs, 2)
+    assert three is not None
+    assert four is not None
+    assert states(search) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING, TrialState.RUNNING]
+    assert list(specs) == []
+    database.away = True
+    end(search, three)
+    end(search, four)
+    database.away = False
+    search.settle()
+    assert states(search) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 4
+    assert "search.db does not answer: OperationalError: (builtins.Exception) server closed" in said[0]
+    assert said[1] == "the database of the search answers again"
+
+
+@pytest.mark.parametrize(("when", "call"), [("one is made", 1), ("some are taken over", 2)])
+def test_a_trial_that_an_outage_cut_off_is_run(
+    when: str, call: int, make: Make, database: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if when == "some are taken over":
+        first = make(total=3)
+        assert len(list(islice(first.specs(), 3))) == 3
+        first.close()
+    search = make(total=3)
+    kept, calls = search.trials._storage, 0
+    set_attribute = kept.set_trial_user_attr
+
+    def go_away(*given: Any) -> None:
+        nonlocal calls
+        calls += 1
+        database.away = calls == call
+        set_attribute(*given)
+
+    monkeypatch.setattr(kept, "set_trial_user_attr", go_away)
+    done = []
+    for spec in search.specs():
+        database.away = False
+        if spec is not None:
+            end(search, spec)
+            done.append(spec.number)
+    assert sorted(done) == [0, 1, 2]
+    assert states(search) == [TrialState.COMPLETE] * 3
+
+
+def test_a_database_that_stays_away_ends_the_search_and_the_next_finds_it_all(
+    make: Make, database: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "PATIENCE_SECONDS", 0.0)
+    first = make(total=3)
+    specs = first.specs()
+    one, two = islice(specs, 2)
+    assert one is not None
+    assert two is not None
+    database.away = True
+    end(first, one)
+    assert next(specs) is None, "one is still running"
+    end(first, two)
+    with pytest.raises(AwayError, match=r"the same command goes on .* what came of 2 trials"):
+        next(specs)
+    with pytest.raises(AwayError, match="does not answer"):
+        first.settle()
+    first.close()
+    database.away = False
+    second = make(total=3)
+    assert [(spec.number, spec.overrides) for spec in complete(second)][:2] == [
+        (one.number, one.overrides),
+        (two.number, two.overrides),
+    ]
+    assert states(second) == [TrialState.COMPLETE] * 3
+
+
+def test_a_sweep_whose_database_stays_away_shows_what_failed(
+    tmp_path: Path, database: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Launcher:
+        def slots(self, num_jobs: int | None) -> list[dict[str, str]]:
+            return [{}]
+
+        def stream(self, jobs: Iterator[Spec], watch: Any, *, sweep: Path, num_jobs: int) -> None:
+            spec = next(jobs)
+            watch.started(spec)
+            database.away = True
+            watch.ended(Ending(spec.number, "failed", message="it broke"))
+            next(jobs)
+
+    monkeypatch.setattr(outage, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(sweeping, "launcher_of", lambda jobs: Launcher())
+    search = find(["search=random", "tracking=none", f"outputs={tmp_path}", SPACE[0]])
+    assert search is not None
+    with pytest.raises(AwayError, match="what came of 1 trial"):
+        sweeping.sweep(search)
+    assert "it broke" in capsys.readouterr().err.partition("no summary for now")[2]
+    database.away = False
+    search.close()
+
+
+def test_a_batch_is_not_kept_waiting_by_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "TICK_SECONDS", 0.0)
+    one, two, three = (Spec(number, (), None, "", "") for number in range(3))
+    assert list(sweeper._batches(iter([None, one, None, None, two, three]), 2)) == [[one], [two, three]]
+
+
+@pytest.mark.parametrize(
+    ("url", "limits"),
+    [
+        ("postgresql+psycopg://host/db", {"connect_timeout": 5, "tcp_user_timeout": 30_000}),
+        ("postgresql+psycopg://host/db?connect_timeout=60", {"tcp_user_timeout": 30_000}),
+        ("mysql+pymysql://host/db", {}),
+    ],
+)
+def test_a_server_that_does_not_answer_is_not_waited_for_long(url: str, limits: dict[str, int]) -> None:
+    assert storage._of_server(url) == {"pool_pre_ping": True, "connect_args": limits}
 
 
 def test_pruned_trials_are_told_as_such(make: Make) -> None:

@@ -130,6 +130,9 @@ class MlflowStub:
         }
         return 200, {}
 
+    def _runs_log_inputs(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return 200, {}
+
     def _runs_update(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         run = self.runs[body["run_id"]]
         run["status"] = body.get("status", run["status"])

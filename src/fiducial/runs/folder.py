@@ -24,10 +24,12 @@ import math
 import os
 import re
 import secrets
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +98,11 @@ def create(composed: Composed, identity: str, *, title: str = "", sweep: Path | 
         raise InputError(f"{out} is there already: go on with it by resume={out}, or give torchrun another --rdzv-id")
     check_writable(Path(cfg.outputs))
     out.mkdir(parents=True)
-    (out / CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(composed.resolved())), encoding="utf-8")
+    write_whole(out / CONFIG, OmegaConf.to_yaml(OmegaConf.create(composed.resolved())), lasting=True)
     parent = os.path.relpath(sweep, out) if sweep else ""
     facts = settings(composed.cfg), title, parent, composed.tables
     record = Record(identity, composed.choices, composed.overrides, *facts)
-    write_whole(out / RECORD, json.dumps(asdict(record), indent=1))
+    write_whole(out / RECORD, json.dumps(asdict(record), indent=1), lasting=True)
     return out
 
 
@@ -140,10 +142,20 @@ def has_begun(out: Path) -> bool:
 
 
 def record(out: Path) -> Record:
-    """Read a run's record."""
-    content = json.loads((out / RECORD).read_text(encoding="utf-8"))
-    known = {key: value for key, value in content.items() if key in Record.__dataclass_fields__}  # of a later version?
-    return Record(**{**known, "overrides": tuple(content["overrides"])})
+    """Read a run's record.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = out / RECORD
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = {key: value for key, value in content.items() if key in Record.__dataclass_fields__}  # a later version?
+        return Record(**{**known, "overrides": tuple(content["overrides"])})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path}: expected the record of a run, got what cannot be read ({error}); a power loss may have left it so"
+        ) from error
 
 
 def config(out: Path) -> DictConfig:
@@ -297,9 +309,25 @@ def each(outputs: Path) -> Iterator[Path]:
     yield from (file.parent for file in (Path(outputs).resolve() / "runs").glob(f"*/*/{RECORD}"))
 
 
+def records(outputs: Path) -> Iterator[tuple[Path, Record]]:
+    """Yield the folders of all runs with their records; one whose record cannot be read is left out, and said once."""
+    for out in each(outputs):
+        try:
+            found = record(out)
+        except InputError as error:
+            _say_once(f"left out: {error}")
+        else:
+            yield out, found
+
+
+@cache
+def _say_once(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
 def latest(outputs: Path, identity: str) -> Path | None:
     """Return the latest run with this identity, or None: the one that `resume=auto` means."""
-    same = (run for run in each(outputs) if _identity(run) == identity)
+    same = (run for run, known in records(outputs) if known.identity == identity)
     return max(same, key=lambda run: (run / RECORD).stat().st_mtime, default=None)  # evaluations change the folder
 
 
@@ -314,13 +342,13 @@ def is_settled(out: Path) -> bool:
 
 
 def write_scores(out: Path, content: Mapping[str, Any]) -> None:
-    """Write a run's scores, see `write_json`."""
-    write_json(out / SCORES, content)
+    """Write a run's scores, see `write_json`; they last."""
+    write_json(out / SCORES, content, lasting=True)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write strict JSON, whole or not at all: what is not a number is null."""
-    write_whole(path, json.dumps(_nulled(content), indent=1, allow_nan=False))
+def write_json(path: Path, content: Mapping[str, Any], *, lasting: bool = False) -> None:
+    """Write strict JSON, whole or not at all, see `write_whole`: what is not a number is null."""
+    write_whole(path, json.dumps(_nulled(content), indent=1, allow_nan=False), lasting=lasting)
 
 
 def scores(out: Path) -> dict[str, Any]:
@@ -339,11 +367,3 @@ def _nulled(content: Any) -> Any:
     if isinstance(content, list | tuple):
         return [_nulled(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
-
-
-def _identity(run: Path) -> str:
-    """Return the hash of a run's settings; empty where a power loss left no record to read."""
-    try:
-        return record(run).identity
-    except (ValueError, TypeError, KeyError):
-        return ""

@@ -175,8 +175,8 @@ class Cluster(ABC):
     def run(self, spec: Spec, mail: Mail) -> Any:
         """Give a job to the scheduler, and return when it is over; raise if it ended without a word."""
 
-    def stream(self, jobs: Iterable[Spec], watch: Watch, *, sweep: Path, num_jobs: int | None = None) -> None:
-        """Run jobs; each is taken from `jobs` when there is room for it.
+    def stream(self, jobs: Iterable[Spec | None], watch: Watch, *, sweep: Path, num_jobs: int | None = None) -> None:
+        """Run jobs; each is taken from `jobs` when there is room for it; None there says that there is none for now.
 
         Ctrl-C, or whatever else is raised here, asks all jobs to stop and waits for those that run. One that
         still waits in the scheduler's queue ends as soon as it begins.
@@ -188,12 +188,18 @@ class Cluster(ABC):
         try:
             while more or started:
                 while more and len(started) < self.at_once:
-                    spec = next(pending, None)
-                    more = spec is not None
-                    if spec is not None:
-                        started.append(self._start(spec, Mail(folder, spec.number)))
+                    try:
+                        spec = next(pending)
+                    except StopIteration:
+                        more = False
+                        break
+                    if spec is None:
+                        break
+                    started.append(self._start(spec, Mail(folder, spec.number)))
                 if started:
                     _pass_on(started, watch)
+                elif more:
+                    time.sleep(TICK_SECONDS)
         except BaseException:
             _end_all(started, watch)
             raise

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from fiducial.config import Composed
@@ -25,12 +26,19 @@ class Pruning:
         study: its name there.
         trial: id of the run's trial.
         objective: name of the validation metric that the search is for.
+        pruner: what decides, described.
     """
 
     storage: str
     study: str
     trial: int
     objective: str
+    pruner: Mapping[str, Any]
+
+    @property
+    def judge(self) -> dict[str, Any]:
+        """What a pruned run was pruned by: to another study, pruner or objective it may be worth going on."""
+        return {"study": self.study, "pruner": dict(self.pruner), "objective": self.objective}
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class LocalLauncher(Launcher):
         """Return the environment of each job that runs at once."""
         return slots(self._hardware, num_jobs, self.at_once)
 
-    def stream(self, jobs: Iterable[Spec], watch: Watch, *, sweep: Path, num_jobs: int | None = None) -> None:
+    def stream(self, jobs: Iterable[Spec | None], watch: Watch, *, sweep: Path, num_jobs: int | None = None) -> None:
         """Run jobs; each is taken from `jobs` when there is room for it."""
         Pool(self.slots(num_jobs), sweep / "logs", self._limits).run(jobs, watch)
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from fiducial.runs import folder
 from fiducial.tracking.journal import History
-from fiducial.tracking.liveness import FOLDER, LockHeldError, locked
+from fiducial.tracking.liveness import FOLDER, is_alive, locked
 
 Standing = Literal["missing", "done", "pruned", "running", "failed", "interrupted"]
 
@@ -25,31 +25,19 @@ class Ledger:
 
     def __init__(self, outputs: Path) -> None:
         self._runs: defaultdict[str, list[Path]] = defaultdict(list)
-        for run in folder.each(outputs):
-            self._runs[folder.record(run).identity].append(run)
+        for run, record in folder.records(outputs):
+            self._runs[record.identity].append(run)
 
     def standing(self, identity: str) -> tuple[Standing, Path | None]:
         """Return how the runs with this identity stand, and the one that counts: a finished one, else the latest."""
         latest = sorted(self._runs.get(identity, []), key=_age)
         for run in latest:
-            if folder.is_finished(run) and (folder.is_settled(run) or is_running(run)):
+            if folder.is_finished(run) and (folder.is_settled(run) or is_alive(run)):
                 return "done", run
         for run in latest:
-            if is_running(run):
+            if is_alive(run):
                 return "running", run
         return (_ending(latest[0]), latest[0]) if latest else ("missing", None)
-
-
-def is_running(out: Path) -> bool:
-    """Tell whether a process has this run in its hands."""
-    lock = out / FOLDER / "lock"
-    if not lock.exists():
-        return False
-    try:
-        with locked(lock):
-            return False
-    except LockHeldError:
-        return True
 
 
 @contextmanager

@@ -183,6 +183,9 @@ class Plan:
         """Take it as it is: finished runs are found by their identity."""
         return ending
 
+    def settle(self) -> None:
+        """Nothing is left to be done."""
+
     def pictures(self) -> dict[str, Any]:
         """No pictures beyond those that every sweep has."""
         return {}

@@ -115,8 +115,8 @@ class Pool:
         self._workers: list[_Worker] = []
         logs.mkdir(parents=True, exist_ok=True)
 
-    def run(self, jobs: Iterable[Spec], watch: Watch) -> None:
-        """Run all jobs, each taken from `jobs` when there is a slot for it.
+    def run(self, jobs: Iterable[Spec | None], watch: Watch) -> None:
+        """Run all jobs, each taken from `jobs` when there is a slot for it; None there says that there is none for now.
 
         Ctrl-C, or whatever else is raised here, ends them all first, each with its true status.
         """
@@ -126,10 +126,14 @@ class Pool:
         try:
             while more or self._workers:
                 while more and self._free:
-                    spec = next(pending, None)
-                    more = spec is not None
-                    if spec is not None:
-                        self._start(spec, watch)
+                    try:
+                        spec = next(pending)
+                    except StopIteration:
+                        more = False
+                        break
+                    if spec is None:
+                        break
+                    self._start(spec, watch)
                 self._step(watch)
         except BaseException:
             self._end_all(watch)

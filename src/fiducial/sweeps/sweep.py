@@ -26,13 +26,14 @@ from fiducial.runs.folder import check_writable
 from fiducial.sweeps.board import Board
 from fiducial.sweeps.job import Ending, Spec, State
 from fiducial.sweeps.launcher import LocalLauncher
-from fiducial.sweeps.ledger import is_running
 from fiducial.sweeps.pool import Watch, warm_up
+from fiducial.sweeps.search.storage import AwayError
 from fiducial.sweeps.summary import Summary, points, summarise
 from fiducial.tracking import Run, Tracker, track
 from fiducial.tracking.courier import DELIVERED, Courier
 from fiducial.tracking.journal import History
-from fiducial.tracking.liveness import FOLDER, write_whole
+from fiducial.tracking.liveness import FOLDER, is_alive, write_whole
+from fiducial.tracking.reconcile import reconcile
 from fiducial.wording import counted
 
 if TYPE_CHECKING:
@@ -87,11 +88,14 @@ class Jobs(Protocol):
     def titles(self) -> Mapping[int, str]:
         """Return the jobs to be run that are known beforehand, by number."""
 
-    def specs(self) -> Iterator[Spec]:
-        """Yield the jobs; each is asked for when there is room for it."""
+    def specs(self) -> Iterator[Spec | None]:
+        """Yield the jobs; each is asked for when there is room for it, and is None where there is none for now."""
 
     def ended(self, ending: Ending) -> Ending:
         """Take note of how a job ended; return it, failed where its result is of no use."""
+
+    def settle(self) -> None:
+        """Do what is to be done once all jobs are over."""
 
     def params(self) -> Mapping[str, str]:
         """Return what the parent run shows of the sweep as parameters."""
@@ -118,7 +122,7 @@ class Streaming(Protocol):
     def slots(self, num_jobs: int | None) -> list[dict[str, str]]:
         """Return the environment of each job that runs at once."""
 
-    def stream(self, jobs: Iterable[Spec], watch: Watch, *, sweep: Path, num_jobs: int | None = None) -> None:
+    def stream(self, jobs: Iterable[Spec | None], watch: Watch, *, sweep: Path, num_jobs: int | None = None) -> None:
         """Run jobs; each is taken from `jobs` when there is room for it."""
 
 
@@ -140,12 +144,12 @@ def sweep(jobs: Jobs) -> None:
     if remark := jobs.remark(board.num_slots):
         print(remark, file=sys.stderr)
     board.judge = jobs.ended
-    if is_running(jobs.out):
+    if is_alive(jobs.out):
         print("another process leads this sweep, and will keep its summary; this one shares its work", file=sys.stderr)
         try:
             _stream(jobs, launcher, board)
         finally:
-            _tell(summarise(jobs.finished(), jobs.objectives), jobs, board)
+            _tell(_summed_up(jobs), jobs, board)
         _refuse_incomplete(board, jobs.elsewhere())
         return
     with _parent(jobs) as (run, tracker):
@@ -154,7 +158,7 @@ def sweep(jobs: Jobs) -> None:
             with _delivered(tracker, run, launcher):
                 _stream(jobs, launcher, board)
         finally:
-            summary = summarise(jobs.finished(), jobs.objectives)
+            summary = _summed_up(jobs)
             _keep(run, jobs, summary)
             _tell(summary, jobs, board)
         _refuse_incomplete(board, jobs.elsewhere())
@@ -166,11 +170,29 @@ def _conclude(jobs: Jobs) -> None:
     print("every other run is done" if elsewhere else "every run is done; nothing to run")
     summary = summarise(jobs.finished(), jobs.objectives)
     kept = (jobs.out / SUMMARY).is_file() and History.of(jobs.out / FOLDER / "journal.jsonl").status == "FINISHED"
-    if not elsewhere and not kept and not is_running(jobs.out):
+    if kept:
+        _deliver(component(jobs.config.tracking))
+    elif not elsewhere and not is_alive(jobs.out):
         with _parent(jobs) as (run, _):
             _keep(run, jobs, summary)
     _show(summary, jobs.out)
     _refuse_incomplete(Board.of({}, 0), elsewhere)
+
+
+def _deliver(tracker: Tracker) -> None:
+    """Deliver what has not reached the store since it was away; say what has now, and what still has not."""
+    if tracker.uri is None:
+        return
+    done = reconcile(tracker.outputs, tracker)
+    left = [one for one in done if not one.delivered]
+    if arrived := len(done) - len(left):
+        print(f"now whole in the tracking store: {counted(arrived, 'run')}", file=sys.stderr)
+    if left:
+        print(
+            f"not yet whole in the tracking store: {counted(len(left), 'run')} ({left[0].reason}); the same command "
+            f"delivers the rest, or the next run in {tracker.outputs}, or `fiducial doctor`",
+            file=sys.stderr,
+        )
 
 
 @contextmanager
@@ -187,6 +209,16 @@ def _parent(jobs: Jobs) -> Iterator[tuple[Run, Tracker]]:
 def _stream(jobs: Jobs, launcher: Streaming, board: Board) -> None:
     with board.shown():
         launcher.stream(jobs.specs(), board, sweep=jobs.out, num_jobs=len(jobs))
+        jobs.settle()
+
+
+def _summed_up(jobs: Jobs) -> Summary:
+    """Return what came out; nothing where the database that knows it is away."""
+    try:
+        return summarise(jobs.finished(), jobs.objectives)
+    except AwayError:
+        print("no summary for now: the database of the search does not answer", file=sys.stderr)
+        return Summary(())
 
 
 def _tell(summary: Summary, jobs: Jobs, board: Board) -> None:

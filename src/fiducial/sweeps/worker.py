@@ -16,7 +16,7 @@ from fiducial.config import Composed, compose
 from fiducial.config.composition import register
 from fiducial.runs import folder
 from fiducial.runs.train import train
-from fiducial.sweeps.job import Ending, Progress, Spec, told
+from fiducial.sweeps.job import Ending, Progress, Pruning, Spec, told
 from fiducial.sweeps.ledger import PRUNED, Ledger, claimed
 from fiducial.sweeps.pruning import PrunedError, Pruner
 from fiducial.tracking.lifetime import Terminated
@@ -37,7 +37,7 @@ def execute(spec: Spec, report: Report = lambda progress: None) -> Ending:
         identity, outputs = composed.identity(), Path(composed.cfg.outputs)
         with claimed(outputs, identity):
             standing, out = Ledger(outputs).standing(identity)
-            if standing == "done" or (standing == "pruned" and spec.pruning is not None):
+            if standing == "done" or (standing == "pruned" and _is_pruned_by(spec.pruning, out)):
                 assert out is not None
                 return Ending(spec.number, standing, str(out), objective=_objective(out))
             if standing == "running":
@@ -81,13 +81,26 @@ def _ended(spec: Spec, out: Path, error: BaseException | None, seconds: float) -
         case None:
             return Ending(spec.number, "done", str(out), seconds=seconds, objective=_objective(out))
         case PrunedError():
-            write_whole(out / PRUNED, json.dumps({"epoch": error.epoch, "objective": error.objective}))
+            assert spec.pruning is not None, "it raised that"
+            content = {"epoch": error.epoch, "objective": error.objective, "by": spec.pruning.judge}
+            write_whole(out / PRUNED, json.dumps(content))
             return Ending(spec.number, "pruned", str(out), str(error), seconds)
         case KeyboardInterrupt() | Terminated():
             return Ending(spec.number, "stopped", str(out), "stopped", seconds)
         case _:
             traceback.print_exception(error)
             return Ending(spec.number, "failed", str(out), told(error), seconds)
+
+
+def _is_pruned_by(pruning: Pruning | None, out: Path | None) -> bool:
+    """Tell whether a pruned run was pruned by what would judge it now."""
+    if pruning is None or out is None:
+        return False
+    try:
+        content = json.loads((out / PRUNED).read_text(encoding="utf-8"))
+    except ValueError:  # a power loss left it empty
+        return False
+    return bool(content.get("by") == json.loads(json.dumps(pruning.judge)))
 
 
 def _objective(out: Path) -> float | None:

@@ -23,6 +23,7 @@ from fiducial.errors import InputError
 
 FOLDER = "tracking"
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
+PAUSES = (0.05, 0.2, 0.5, 0.0)  # seconds until a lock is tried again: who only looks gives it back within milliseconds
 
 
 class LockHeldError(Exception):
@@ -85,9 +86,18 @@ def alive(out: Path) -> Iterator[None]:
         yield
 
 
+def is_alive(out: Path) -> bool:
+    """Tell whether a process has the run in a folder in its hands, rather than only a look at it."""
+    path = out / FOLDER / "lock"
+    if not path.exists():
+        return False
+    with ExitStack() as stack:
+        return _patiently_locked(path, stack) is None
+
+
 def _patiently_locked(path: Path, stack: ExitStack) -> int | None:
-    """Take a lock until `stack` ends; whoever only looks whether it is free gives it back within milliseconds."""
-    for pause in (0.05, 0.2, 0.5, 0.0):
+    """Take a lock until `stack` ends, unless it is held for longer than by one who only looks; then None."""
+    for pause in PAUSES:
         try:
             return stack.enter_context(locked(path))
         except LockHeldError:
@@ -165,9 +175,19 @@ def end_with_parent(number: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees the old content or the new one, never a part."""
+def write_whole(path: Path, text: str, *, lasting: bool = False) -> None:
+    """Write a small file so that a reader sees the old content or the new one, never a part.
+
+    Args:
+        path: of the file.
+        text: its content.
+        lasting: also after a power loss, which leaves others empty; takes some milliseconds.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    draft.write_text(text, encoding="utf-8")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        if lasting:
+            file.flush()
+            os.fsync(file.fileno())
     draft.replace(path)

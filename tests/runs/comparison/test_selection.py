@@ -72,6 +72,7 @@ def test_by_sweep_with_the_runs_that_were_done_before(write: Write, outputs: Pat
     before, started = write("a", identity="one"), write("b", identity="two", sweep="../../../sweeps/digits-1234")
     write("c", identity="three", sweep="../../../sweeps/digits-9999")
     (sweep / "sweep.json").write_text(json.dumps({"keys": ["model"], "jobs": [{"identity": "one"}]}))
+    (write("d") / "run.json").write_text("")  # a power loss came between
     assert names(outputs, sweep="digits-1234") == names(outputs, sweep=str(sweep)) == [before.name, started.name]
     with pytest.raises(InputError, match="did you mean digits-1234"):
         names(outputs, sweep="digits-1243")

@@ -132,9 +132,10 @@ class Finder:
         content = json.loads((place / SWEEP).read_text(encoding="utf-8"))
         planned = {job["identity"] for job in content.get("jobs", [])}
         done = {(place / run).resolve() for run in content.get("runs", [])}  # of a search, some may be of another one
-        records = ((out, folder.record(out)) for out in self.folders)
         return [
-            out for out, record in records if out in done or record.identity in planned or _sweep(out, record) == place
+            out
+            for out, record in folder.records(self.outputs)
+            if out in done or record.identity in planned or _sweep(out, record) == place
         ]
 
     def in_experiment(self, name: str) -> list[Path]:

@@ -4,6 +4,7 @@
     grammar     a space in Hydra's override grammar
     samplers    what proposes settings, and what ends runs that are not worth going on with
     storage     the database of all trials
+    outage      a database that does not answer for a while
     results     what a run tells a search
     study       the trials of one search: which there are, which comes next
     pictures    from trials to pictures

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,12 @@ from fiducial.redaction import redact_override, redact_text
 from fiducial.runs import folder
 from fiducial.sweeps import axes
 from fiducial.sweeps.job import Ending, Pruning, Spec
+from fiducial.sweeps.search.outage import PATIENCE_SECONDS, Outage
 from fiducial.sweeps.search.results import values_of
 from fiducial.sweeps.search.samplers import sampler_name
+from fiducial.sweeps.search.storage import AwayError, answering
 from fiducial.sweeps.search.study import MESSAGE, OUT, Question, Trials
-from fiducial.wording import brief
+from fiducial.wording import brief, counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
 
 UNINFORMED = ("random", "qmc", "grid")  # samplers that do not learn from trials
+TICK_SECONDS = 0.5
 MANY_AT_ONCE = 8  # half of so many at once is nothing to speak of, however few trials there are
 
 
@@ -61,6 +66,9 @@ class Search:
         self._opened: Trials | None = None
         self._running: dict[str, int] = {}  # number of the trial that has these settings in hand
         self._twins: dict[int, list[int]] = {}  # trials that wait for what comes of the one with the same settings
+        self._begun: set[int] = set()  # numbers of all trials that this process has had in hand
+        self._outage = Outage()
+        self._untold: deque[Callable[[], None]] = deque()  # what the database is to be told once it answers
 
     @property
     def trials(self) -> Trials:
@@ -127,15 +135,35 @@ class Search:
             "overrides": [redact_override(line) for line in self._overrides],
         }
 
-    def specs(self) -> Iterator[Spec]:
+    def specs(self) -> Iterator[Spec | None]:
         """Yield a run for each trial: those that were left behind first, then new ones, up to the total.
 
-        To be taken from when there is room for a run: each proposal learns from all that ended before it.
+        To be taken from when there is room for a run: each proposal learns from all that ended before it. There is none
+        for now while the database does not answer.
+
+        Raises:
+            AwayError: the database stays away, and nothing runs any more.
         """
-        left: list[FrozenTrial | Trial] = [*self.trials.take_over()]
-        while trial := left.pop(0) if left else self.trials.ask():
-            if spec := self._spec(trial):
-                yield spec
+        left: list[FrozenTrial | Trial] | None = None
+        failed = True  # are put up for another try, once
+        while True:
+            if self._outage.is_long and not self._running:
+                raise self._stays_away()
+            spec = None
+            if self._outage.is_due:
+                with self._outage.noted():
+                    self._catch_up()
+                    if left is None:
+                        left = [*self.trials.take_over(self._begun, failed=failed)]
+                        failed = False
+                    trial = left.pop(0) if left else self.trials.ask()
+                    if trial is None:
+                        return
+                    if (spec := self._spec(trial)) is None:
+                        continue
+                if self._outage.error:
+                    left = None  # what it was asked for last may be in the database, and unknown here
+            yield spec
 
     def ended(self, ending: Ending) -> Ending:
         """Learn how a run ended; one that was stopped, or is run elsewhere, is left for the next command.
@@ -158,8 +186,26 @@ class Search:
         if ending.message:
             notes[MESSAGE] = redact_text(ending.message)
         for number in numbers:
-            self.trials.tell(number, values, pruned=ending.state == "pruned", **notes)
+            self._untold.append(partial(self.trials.tell, number, values, pruned=ending.state == "pruned", **notes))
+        if self._outage.is_due:
+            with self._outage.noted():
+                self._catch_up()
         return ending
+
+    def settle(self) -> None:
+        """Wait until the database knows how all runs ended.
+
+        Raises:
+            AwayError: it stays away.
+        """
+        while self._untold:
+            if self._outage.is_long:
+                raise self._stays_away()
+            if self._outage.is_due:
+                with self._outage.noted():
+                    self._catch_up()
+            else:
+                time.sleep(TICK_SECONDS)
 
     def elsewhere(self) -> int:
         """Return how many trials other living searches have in hand."""
@@ -169,6 +215,7 @@ class Search:
         """Yield title, setting and folder of each trial that is complete; equal trials share a run."""
         from optuna.trial import TrialState
 
+        self._catch_up()
         runs = {
             trial.user_attrs[OUT]: self.trials.texts(trial)
             for trial in self.trials
@@ -185,7 +232,8 @@ class Search:
         """Return pictures by name; none before two trials are complete."""
         from fiducial.sweeps.search.pictures import draw
 
-        return draw(self.question, self.trials.study, self.trials)
+        with answering(self.question.storage):
+            return draw(self.question, self.trials.study, self.trials)
 
     def close(self) -> None:
         """Let go of the trials in hand: another process may go on with them."""
@@ -194,6 +242,7 @@ class Search:
 
     def _spec(self, trial: FrozenTrial | Trial) -> Spec | None:
         """Return the run of a trial; None where another trial with the same settings is being run."""
+        self._begun.add(trial.number)
         texts = self.trials.texts(trial)
         settings = json.dumps(texts)
         if settings in self._running:
@@ -201,11 +250,33 @@ class Search:
             return None
         self._running[settings] = trial.number
         pruning = None
-        if self.question.pruner is not None:
-            question = self.question
-            pruning = Pruning(question.storage, question.name, trial._trial_id, question.objectives[0])
+        question = self.question
+        if question.pruner is not None:
+            pruning = Pruning(question.storage, question.name, trial._trial_id, question.objectives[0], question.pruner)
         overrides = (*self._overrides, *(f"{key}={value}" for key, value in texts.items()))
         return Spec(trial.number, overrides, self._config_dir, str(self.out), self._title(texts), pruning)
+
+    def _catch_up(self) -> None:
+        """Tell the database what it could not be told.
+
+        Raises:
+            AwayError: it still does not answer.
+        """
+        if self._outage.error:
+            self.trials.check()
+        while self._untold:
+            self._untold[0]()
+            self._untold.popleft()
+        self._outage.end()
+
+    def _stays_away(self) -> AwayError:
+        """Return what is said of a database that stays away."""
+        untold = counted(len(self._untold), "trial")
+        found = f", and finds in the folders of runs what came of {untold}" if self._untold else ""
+        return AwayError(
+            f"{self._outage.error}, for more than {PATIENCE_SECONDS / 60:g} min; the same command goes on with the "
+            f"search{found}"
+        )
 
     def _title(self, texts: dict[str, str]) -> str:
         return axes.title({key: brief(value) for key, value in texts.items()}, self.keys)

@@ -22,9 +22,33 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
 
 BUSY_SECONDS = 60  # that a process waits for others that write into the same SQLite file
+REACHED = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 30_000,
+}  # s until PostgreSQL is there, ms until it takes what is sent
 PAUSES = (0.5, 2.0)  # seconds before the tables of a server are tried again
 NOBODY = ""  # owner of a trial that its search has let go of
 POSTGRES = ("postgresql://", "postgres://")
+
+
+class AwayError(InputError):
+    """The database does not answer."""
+
+
+@contextmanager
+def answering(url: str) -> Iterator[None]:
+    """Say of whatever a database that is away raises that it does not answer.
+
+    Raises:
+        AwayError: it does not.
+    """
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError, OSError) as error:
+        raise AwayError(f"search.storage={redact_text(url)} does not answer: {reason(error)}") from error
 
 
 def storage_url(given: str | None, outputs: Path) -> str:
@@ -70,7 +94,7 @@ def open_storage(url: str, *, make: bool) -> BaseStorage:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = database(url)
-    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}} if path else {"pool_pre_ping": True}
+    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}} if path else _of_server(url)
     try:
         with store_lock(url):
             if path and make and not path.exists():
@@ -81,6 +105,16 @@ def open_storage(url: str, *, make: bool) -> BaseStorage:
             return optuna.storages.get_storage(_opened(url, options, make))
     except (SQLAlchemyError, RuntimeError, ImportError, OSError) as error:
         raise InputError(f"search.storage={redact_text(url)} cannot be used: {reason(error)}") from error
+
+
+def _of_server(url: str) -> dict[str, Any]:
+    """Return how a server is connected to: one that does not answer is not waited for long, unless the URL says so."""
+    given = dict(parse_qsl(urlsplit(url).query))
+    limits = REACHED if url.startswith("postgresql+psycopg") else {}
+    return {
+        "pool_pre_ping": True,
+        "connect_args": {name: limit for name, limit in limits.items() if name not in given},
+    }
 
 
 def _opened(url: str, options: dict[str, Any], make: bool) -> RDBStorage:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,8 +18,7 @@ from fiducial.errors import InputError
 from fiducial.sweeps.job import Pruning
 from fiducial.sweeps.search.samplers import GRID, Node, build_pruner, build_sampler, distributions, texts
 from fiducial.sweeps.search.space import Space
-from fiducial.sweeps.search.storage import NOBODY, Owner, exclusive, open_storage
-from fiducial.tracking.store import reason
+from fiducial.sweeps.search.storage import NOBODY, AwayError, Owner, answering, exclusive, open_storage
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -79,7 +79,7 @@ class Question:
 
 
 class Trials:
-    """The trials of a study.
+    """The trials of a study. Whatever asks the database raises AwayError where that does not answer.
 
     Args:
         question: what the study is about.
@@ -108,10 +108,23 @@ class Trials:
 
     def __iter__(self) -> Iterator[FrozenTrial]:
         """Yield all that count, by number."""
-        yield from _counting(self.study.get_trials(deepcopy=False))
+        with self._asked():
+            every = self.study.get_trials(deepcopy=False)
+        yield from _counting(every)
 
-    def take_over(self) -> list[FrozenTrial]:
-        """Return the trials that processes which are gone left behind; put those that failed up for another try."""
+    def check(self) -> None:
+        """Ask the database for next to nothing, to see whether it answers."""
+        with self._asked():
+            self._storage.get_study_id_from_name(self._question.name)
+
+    def take_over(self, begun: Collection[int] = (), *, failed: bool = True) -> list[FrozenTrial]:
+        """Return the trials that processes which are gone left behind, and those of this one that it does not know.
+
+        Args:
+            begun: numbers of the trials that this process knows; others of its own were lost with the database's
+                answer.
+            failed: put those that failed up for another try.
+        """
         from optuna.trial import TrialState
 
         self._owner.hold()
@@ -120,12 +133,13 @@ class Trials:
         with self._alone():
             for trial in list(self):
                 owner = trial.user_attrs.get(OWNER, NOBODY)
-                if trial.state == TrialState.RUNNING and self._owner.is_gone(owner):
+                is_lost = owner == self._owner.name or self._owner.is_gone(owner)
+                if trial.state == TrialState.RUNNING and is_lost and trial.number not in begun:
                     self._take(trial, taken)
                     gone.add(owner)
-                elif trial.state == TrialState.FAIL:
+                elif trial.state == TrialState.FAIL and failed:
                     self.study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number})
-        for owner in gone - {NOBODY}:
+        for owner in gone - {NOBODY, self._owner.name}:
             self._owner.forget(owner)
         return taken
 
@@ -164,14 +178,15 @@ class Trials:
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
-        trial = self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
-        try:
-            for key, note in notes.items():
-                self._storage.set_trial_user_attr(trial, key, note)
-        except UpdateFinishedTrialError:  # told by the process that was taken for dead
-            return
         failed = None if values is not None else TrialState.FAIL
-        self.study.tell(number, values, TrialState.PRUNED if pruned else failed, skip_if_finished=True)
+        with self._asked():
+            trial = self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+            try:
+                for key, note in notes.items():
+                    self._storage.set_trial_user_attr(trial, key, note)
+            except UpdateFinishedTrialError:  # told by the process that was taken for dead
+                return
+            self.study.tell(number, values, TrialState.PRUNED if pruned else failed, skip_if_finished=True)
 
     def texts(self, trial: FrozenTrial | Trial) -> dict[str, str]:
         """Return a trial's values as they are written in overrides."""
@@ -184,16 +199,13 @@ class Trials:
 
     def close(self) -> None:
         """Let go of the trials in hand: another process, on whatever machine, may go on with them."""
-        from optuna.exceptions import OptunaError
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             with self._alone():
                 for trial in self._running():
                     if trial.user_attrs.get(OWNER) == self._owner.name:
                         self._storage.set_trial_user_attr(trial._trial_id, OWNER, NOBODY)
-        except (OptunaError, SQLAlchemyError) as error:
-            logger.warning("trials that were interrupted can go on only on this machine: %s", reason(error))
+        except AwayError as error:
+            logger.warning("trials that were interrupted can go on only on this machine: %s", error)
         self._owner.release()
         self._storage.remove_session()
 
@@ -202,8 +214,13 @@ class Trials:
 
         return [trial for trial in self if trial.state == TrialState.RUNNING]
 
-    def _alone(self) -> Any:
-        return exclusive(self._question.storage, self._question.outputs)
+    def _asked(self) -> AbstractContextManager[None]:
+        return answering(self._question.storage)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._asked(), exclusive(self._question.storage, self._question.outputs):
+            yield
 
     def _take(self, trial: FrozenTrial, taken: list[FrozenTrial]) -> None:
         """Make a trial this process's own; one that was not yet told all its values is given up."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from fiducial.sweeps.job import Ending, Spec
 from fiducial.sweeps.search.grammar import first_values, split
 from fiducial.sweeps.search.results import COSTS, check_objectives, direction
 from fiducial.sweeps.search.samplers import GRID, PRUNERS, SAMPLERS, check_sampler, node
-from fiducial.sweeps.search.search import Search
+from fiducial.sweeps.search.search import TICK_SECONDS, Search
 from fiducial.sweeps.search.space import Choice, Space
 from fiducial.sweeps.search.storage import storage_url
 from fiducial.sweeps.search.study import Question
@@ -107,6 +107,7 @@ class OptunaSweeper(Sweeper):
                     for one in returned:
                         endings.append(one.return_value)
                         search.ended(one.return_value)
+            search.settle()
         finally:
             search.close()
         return endings
@@ -195,8 +196,17 @@ def find(arguments: Sequence[str], config_dir: str | None = None) -> Search | No
     return found
 
 
-def _batches(specs: Iterator[Spec], size: int) -> Iterator[list[Spec]]:
-    while batch := list(islice(specs, size)):
+def _batches(specs: Iterator[Spec | None], size: int) -> Iterator[list[Spec]]:
+    batch: list[Spec] = []
+    for spec in specs:
+        if spec is not None:
+            batch.append(spec)
+        elif not batch:
+            time.sleep(TICK_SECONDS)
+        if batch and (spec is None or len(batch) == size):
+            yield batch
+            batch = []
+    if batch:
         yield batch
 
 
