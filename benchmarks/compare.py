@@ -3,9 +3,9 @@
     python benchmarks/compare.py [--runs 1000 10000] [--cases 500] [--metric auroc,accuracy]
 
 Made-up finished runs, three seeds a setting, each with a folder as a run leaves it behind: record, configuration,
-scores, predictions of binary labels. The command is a process of its own; memory is the highest that it held. Beside
-it, the same process reads the same predictions with pandas and does nothing with them: the limit that the disk and
-the parsing of text set.
+origin, scores, predictions of binary labels. The command is a process of its own; memory is the highest that it held.
+Beside it, the same process reads the same predictions with pandas and does nothing with them: the limit that the disk
+and the parsing of text set.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ def write_runs(outputs: Path, num_runs: int, num_cases: int) -> None:
         record = {"identity": str(number), "choices": choices, "overrides": [], "settings": settings}
         (out / "run.json").write_text(json.dumps(record))
         (out / "config.yaml").write_text("name: made-up\nstudy: made-up\n")
+        files = out / "tracking" / "files"
+        files.mkdir(parents=True)
+        (files / "provenance.json").write_text(json.dumps({"packages": {"fiducial": "0.1.0"}, "commit": 40 * "0"}))
+        (files / "data.json").write_text(json.dumps({"sha256": 64 * "0"}))
         objective = {"name": "val/auroc", "value": float(draw.uniform(0.7, 0.9))}
         (out / "scores.json").write_text(json.dumps({"epoch": 0, "objective": objective}))
         score = 1 / (1 + np.exp(-draw.normal(labels - 0.5)))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from textwrap import wrap
+
+MOST_NAMES = 4  # in a line
 
 
 def brief(value: str) -> str:
@@ -24,6 +27,16 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     ('1 subject', '1,200 subjects', '0 boxes')
     """
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def listed(names: Sequence[str], between: str = ", ") -> str:
+    """Return names in a line, the first few of many.
+
+    >>> listed(["a", "b"]), listed(list("abcdef"))
+    ('a, b', 'a, b, c, d and 2 more')
+    """
+    more = len(names) - MOST_NAMES
+    return between.join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def heading(name: str, width: int = 14) -> str:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +16,9 @@ import pytest
 import torch
 from rich.console import Console
 
+import forked
 from fiducial.data.dataset import Batch
+from fiducial.runs import folder
 from fiducial.sweeps import estimate
 from fiducial.sweeps.board import Board
 from fiducial.sweeps.estimate import Estimate, _to_measure
@@ -143,3 +149,30 @@ def test_only_a_plan_for_other_machines_is_measured_without_the_device_that_it_a
     assert here.state == "failed"
     assert "hardware.accelerator=gpu was asked for" in here.message
     assert probed(tmp_path, "hardware=gpu", work=measure_for_elsewhere).state == "done"
+
+
+@pytest.mark.slow
+def test_the_command_measures_and_prints_a_plan_and_keeps_nothing(tmp_path: Path) -> None:
+    overrides = [*TINY, "seed=0,1", "model.widths=[4],[8]", "epochs=3", "hardware=cpu", "launcher.at_once=2"]
+    overrides.append(f"outputs={tmp_path / 'outputs'}")
+    first = Plan.of(overrides, None).jobs[0]
+    out = folder.create(first.composed, first.identity)
+    (out / folder.SCORES).write_text(json.dumps({"scores": {}}))
+    done = forked.run(
+        [sys.executable, "-m", "fiducial", "train", "-m", *overrides, "--plan"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "80"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if "widths=" in line}
+    counts = {"widths=[4]": ["1", "1"], "widths=[8]": ["2"]}  # done and to do; nothing is done of the second
+    for setting, counted in counts.items():
+        assert rows[setting][: len(counted)] == counted
+        step_seconds, steps, about, span, unit = rows[setting][len(counted) :]
+        assert 0 < float(step_seconds) < 60
+        assert (steps, about) == ("12", "≈")  # 24 training cases, seven a step, three times
+        assert int(span) >= 2  # the end of a run alone is taken for so long
+        assert unit in ("s", "min")
+    assert re.fullmatch(r"3 of 4 runs to do, 2 at once: about \d+ (s|min)", done.stdout.splitlines()[-1])
+    assert "started   measure widths=[4] seed=1" in done.stderr  # no run: only some steps of one
+    assert list(folder.each(tmp_path / "outputs")) == [out]
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["runs"]

@@ -112,6 +112,7 @@ def end(search: Search, spec: Spec, state: State = "done", value: float | None =
     (out / "tracking").mkdir(parents=True, exist_ok=True)
     objective = {"name": "val/loss", "value": loss(spec) if value is None else value}
     (out / "scores.json").write_text(json.dumps({"epoch": 1, "objective": objective, "scores": {}, "subjects": 9}))
+    (out / "run.json").write_text(json.dumps({"identity": "", "choices": {}, "overrides": []}))
     event = {"event": "params", "values": {"parameters": str(parameters)}}
     (out / "tracking" / "journal.jsonl").write_text(json.dumps(event) + "\n")
     search.ended(Ending(spec.number, state, str(out), "it broke" if state == "failed" else ""))

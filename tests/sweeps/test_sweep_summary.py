@@ -15,9 +15,13 @@ from fiducial.statistics import mean_interval
 from fiducial.sweeps.summary import points, summarise
 
 
-def finished(folder: Path, name: str, objective: float, auroc: float, loss: float = 0.5, subjects: int = 40) -> Path:
+def finished(
+    folder: Path, name: str, objective: float, auroc: float, loss: float = 0.5, subjects: int = 40, **settings: int
+) -> Path:
     out = folder / name
     out.mkdir()
+    record = {"identity": name, "choices": {}, "overrides": [], "settings": settings}
+    (out / "run.json").write_text(json.dumps(record))
     interval = {"value": auroc, "low": auroc - 0.1, "high": auroc + 0.05, "num_resamples_used": 2000}
     other = {"value": loss, "low": loss, "high": loss, "num_resamples_used": 2000}
     scores = {"mae": other, "auroc": interval}
@@ -125,6 +129,61 @@ def test_mean_deviation_and_interval_over_repetitions(summary) -> None:
     assert summary.deviation(summary.settings["a"], "auroc") == pytest.approx(values.std(ddof=1))
     single = summary.of(summary.settings["b"], "auroc")
     assert (single.low, single.high) == pytest.approx((0.75, 0.90))  # its own, over subjects
+
+
+def test_seeds_of_a_fold_are_one_value_of_the_interval(tmp_path: Path) -> None:
+    """Three seeds on each of five folds that differ: five values, not fifteen."""
+    draw = np.random.default_rng(0)
+    scores = 0.8 + draw.normal(0, 0.05, (5, 1)) + draw.normal(0, 0.01, (5, 3))
+    runs = {
+        (fold, seed): (
+            f"{fold} {seed}",
+            "a",
+            finished(tmp_path, f"{fold} {seed}", score, score, seed=seed, **{"data.fold": fold}),
+        )
+        for (fold, seed), score in np.ndenumerate(scores)
+    }
+    summary = summarise(runs.values())
+    of_folds = scores.mean(axis=1)
+    expected = (scores.mean(), *stats.t.interval(0.95, 4, loc=of_folds.mean(), scale=stats.sem(of_folds)))
+    interval = summary.of(summary.settings["a"], "auroc")
+    assert (interval.value, interval.low, interval.high) == pytest.approx(expected)
+    assert summary.deviation(summary.settings["a"], "auroc") == pytest.approx(scores.std(ddof=1))
+    rows = {row["score"]: row for row in csv.DictReader(io.StringIO(summary.csv()))}
+    for name in ("val/auroc", "test/auroc"):
+        assert [float(rows[name][key]) for key in ("mean", "low", "high")] == pytest.approx(expected, abs=1e-6)
+    for name in ("val/auroc", "auroc"):
+        drawn = points(summary, name)["a"]
+        assert (len(drawn[0]), drawn[1].low) == (15, pytest.approx(expected[1]))
+    assert summary.caption().startswith(
+        "± standard deviation over runs, [95 % interval over folds of the mean over seeds]"
+    )
+    assert "of their mean" not in summary.caption()
+    assert "over folds" in draw_settings(summary)
+    alone = summarise([runs[fold, 0] for fold in range(5)])  # of one seed each
+    bounds = stats.t.interval(0.95, 4, loc=scores[:, 0].mean(), scale=stats.sem(scores[:, 0]))
+    assert alone.of(alone.settings["a"], "auroc").low == pytest.approx(bounds[0])
+    assert "over folds" not in alone.caption() + draw_settings(alone)
+
+
+def draw_settings(summary) -> str:
+    """Return what stands below the picture of a sweep."""
+    figure = draw({"val/auroc": points(summary, "val/auroc")}, over_folds=summary.over_folds)
+    return figure._supxlabel.get_text()
+
+
+def test_a_fold_without_some_of_its_seeds_counts_as_much_as_the_others(tmp_path: Path) -> None:
+    values = {(0, 0): 0.9, (0, 1): 0.8, (1, 0): 0.5}
+    runs = [
+        (f"{fold} {seed}", "a", finished(tmp_path, f"{fold} {seed}", score, score, seed=seed, **{"data.fold": fold}))
+        for (fold, seed), score in values.items()
+    ]
+    summary = summarise(runs)
+    assert summary.of(summary.settings["a"], "auroc").value == pytest.approx((0.85 + 0.5) / 2)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(summary.table())
+    row = next(line.split() for line in console.file.getvalue().splitlines() if line.split()[:2] == ["a", "3"])  # type: ignore[attr-defined]
+    assert row[2] == row[5] == "0.675"
 
 
 def test_intervals_over_few_subjects_are_said_to_be_too_narrow(tmp_path: Path) -> None:

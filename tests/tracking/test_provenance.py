@@ -38,7 +38,7 @@ def repository(tmp_path):
 def test_a_clean_repository(repository):
     found = collect(["fiducial", "train"], repository)
     assert found.commit == git(repository, "rev-parse", "HEAD").strip()
-    assert (found.branch, found.dirty, found.diff) == ("trunk", False, "")
+    assert (found.branch, found.dirty, found.diff, found.changes) == ("trunk", False, "", None)
     assert found.as_tags()["mlflow.source.git.commit"] == found.commit
     assert found.as_tags()["fiducial.git.dirty"] == "false"
 
@@ -49,6 +49,9 @@ def test_uncommitted_changes(repository):
     assert found.dirty
     assert "+x = 2" in found.diff
     assert "hunter2" not in found.diff
+    assert found.as_dict()["changes"] == found.as_tags()["fiducial.git.changes"] == found.changes
+    (repository / "a.py").write_text("x = 3\n")
+    assert collect(["fiducial"], repository).changes not in (None, found.changes)
 
 
 def test_changed_tables_are_told_by_a_hash_alone(repository):

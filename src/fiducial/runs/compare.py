@@ -12,6 +12,7 @@ from fiducial.reports.comparison.content import Comparison, Entry
 from fiducial.runs.comparison.cases import Cases, case_ids, tables_of
 from fiducial.runs.comparison.measure import Sample, choose_metrics, contrast, measure
 from fiducial.runs.comparison.member import Member
+from fiducial.runs.comparison.origin import mixed
 from fiducial.runs.comparison.selection import Finder, Selection, select
 from fiducial.runs.comparison.setting import (
     Setting,
@@ -75,7 +76,7 @@ def compare(question: Question) -> Comparison:
         contrasts = {name: contrast(name, samples[name], ours[name], cases.subjects) for name in metrics}
         measured.append(Measured.of(samples, contrasts))
     chosen = why if named else f"{why}; {_independence(cases.split)}"
-    notes = [*notes, *more, *shared, *cautions(measured)]
+    notes = [*notes, *more, *mixed(settings), *shared, *cautions(measured)]
     return _written([reference, *others], measured, cases, metrics, chosen, notes)
 
 

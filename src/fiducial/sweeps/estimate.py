@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -52,8 +52,8 @@ class Estimate:
         if not jobs:
             return cls(plan, {}, len(given), elsewhere)
         warm_up(plan.targets())
-        specs = {job.number: spec for job, spec in zip(plan.to_run, plan.specs(), strict=True)}
-        board = Board.of({job.number: f"measure {job.title}" for job in jobs}, len(slots))
+        specs = {spec.number: replace(spec, title=f"measure {spec.title}") for spec in plan.specs()}
+        board = Board.of({job.number: specs[job.number].title for job in jobs}, len(slots))
         board.with_reasons = False  # they are told at the end
         with tempfile.TemporaryDirectory() as logs:
             work = "measure_for_elsewhere" if elsewhere else "measure"

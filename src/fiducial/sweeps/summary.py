@@ -16,10 +16,12 @@ from fiducial.objective import lower_is_better
 from fiducial.reports.summary import LEADING, caution
 from fiducial.runs import folder
 from fiducial.statistics import FEW_SUBJECTS, Interval, mean_interval
+from fiducial.sweeps.axes import REPETITIONS
 from fiducial.sweeps.search.results import direction, values_of
 from fiducial.wording import heading
 
 WHOLE = 1000  # from here on (parameters) a number is shown without decimals
+SEED, FOLD = REPETITIONS
 NUM_SCORES = 2  # test scores that the table shows beside the objective; the CSV has all of them
 
 
@@ -34,6 +36,8 @@ class Result:
         objectives: name and value of what ranks it, scores of the validation split or what it costs: the first does.
         scores: of the test split, with their intervals over subjects.
         subjects: of whom there are cases in the test split.
+        seed: as the run's record has it.
+        fold: as the run's record has it.
     """
 
     title: str
@@ -42,6 +46,8 @@ class Result:
     objectives: tuple[tuple[str, float], ...]
     scores: dict[str, Interval]
     subjects: int
+    seed: str
+    fold: str
 
     @classmethod
     def read(cls, title: str, setting: str, out: Path, objectives: Sequence[str] = ()) -> Result:
@@ -53,7 +59,9 @@ class Result:
         if objectives and tuple(objectives) != (own.get("name"),):
             values = values_of(out, objectives)
         named = tuple(zip(objectives or [own.get("name", "")], values, strict=True))
-        return cls(title, setting, out, named, scores, content["subjects"])
+        given = folder.record(out).settings
+        repetition = str(given.get(SEED)), str(given.get(FOLD))
+        return cls(title, setting, out, named, scores, content["subjects"], *repetition)
 
     @property
     def objective(self) -> tuple[str, float]:
@@ -94,6 +102,11 @@ class Summary:
         return dict(sorted(groups.items(), key=lambda item: _rank(sign * _mean(item[1]))))
 
     @property
+    def over_folds(self) -> bool:
+        """Whether there are intervals over folds of means over seeds."""
+        return any(map(_is_crossed, self.settings.values()))
+
+    @property
     def best(self) -> Result | None:
         """The best run by the objective; None where there is none, or no objective in common."""
         if not self.objectives:
@@ -128,7 +141,8 @@ class Summary:
         """Return a score of a setting: over its repetitions, or a single run's own interval over subjects."""
         if len(results) == 1 and score in results[0].scores:
             return results[0].scores[score]
-        return _interval(score, [r.scores[score].value if score in r.scores else math.nan for r in results])
+        values = [r.scores[score].value if score in r.scores else math.nan for r in results]
+        return _interval(score, _independent(results, values))
 
     def deviation(self, results: Sequence[Result], score: str) -> float:
         """Return the standard deviation of a score over repetitions; NaN for a single run."""
@@ -155,9 +169,13 @@ class Summary:
 
     def caption(self) -> str:
         """Say what the intervals are of."""
-        single = [results[0].subjects for results in self.settings.values() if len(results) == 1]
+        settings = list(self.settings.values())
+        single = [results[0].subjects for results in settings if len(results) == 1]
+        crossed = sum(map(_is_crossed, settings))
         parts = []
-        if len(single) < len(self.settings):
+        if crossed:
+            parts.append("± standard deviation over runs, [95 % interval over folds of the mean over seeds]")
+        if len(single) + crossed < len(settings):
             parts.append("± standard deviation over repetitions, [95 % interval of their mean]")
         if single:
             parts.append("of a single run: [95 % interval over subjects]")
@@ -175,7 +193,7 @@ class Summary:
         writer.writerow(["setting", "runs", "score", "mean", "deviation", "low", "high"])
         for setting, results in self.settings.items():
             judged = [(name, _values(results, which)) for which, (name, _) in enumerate(results[0].objectives)]
-            rows = [(name, _interval(name, values), _deviation(values)) for name, values in judged]
+            rows = [(n, _interval(n, _independent(results, values)), _deviation(values)) for n, values in judged]
             rows += [(f"test/{n}", self.of(results, n), self.deviation(results, n)) for n in self.columns()]
             for name, interval, deviation in rows:
                 numbers = (interval.value, deviation, interval.low, interval.high)
@@ -204,7 +222,7 @@ def points(summary: Summary, score: str) -> Mapping[str, tuple[list[float], Inte
     for setting, results in summary.settings.items():
         if score in summary.objectives:
             values = _values(results, summary.objectives.index(score))
-            drawn[setting] = values, _interval(score, values)
+            drawn[setting] = values, _interval(score, _independent(results, values))
         else:
             values = [result.scores[score].value for result in results if score in result.scores]
             drawn[setting] = values, summary.of(results, score)
@@ -218,13 +236,32 @@ def _interval(score: str, values: Sequence[float]) -> Interval:
     return mean_interval(values, limits=(low, high))
 
 
+def _is_crossed(results: Sequence[Result]) -> bool:
+    """Tell whether runs of a setting have several seeds and several folds."""
+    return min(len({result.seed for result in results}), len({result.fold for result in results})) > 1
+
+
+def _independent(results: Sequence[Result], values: Sequence[float]) -> list[float]:
+    """Return those of the runs' values that count as independent: where seeds and folds both vary, the folds' means.
+
+    Runs of one fold have their cases in common, so that their number tells nothing more of other folds.
+    """
+    if not _is_crossed(results):
+        return list(values)
+    folds: dict[str, list[float]] = {}
+    for result, value in zip(results, values, strict=True):
+        folds.setdefault(result.fold, []).append(value)
+    return [math.fsum(of_fold) / len(of_fold) for of_fold in folds.values()]
+
+
 def _values(results: Sequence[Result], which: int = 0) -> list[float]:
     """Return the values of an objective, by default of the one that ranks."""
     return [result.objectives[which][1] for result in results]
 
 
 def _mean(results: Sequence[Result], which: int = 0) -> float:
-    return math.fsum(_values(results, which)) / len(results)
+    values = _independent(results, _values(results, which))
+    return math.fsum(values) / len(values)
 
 
 def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

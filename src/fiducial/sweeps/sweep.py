@@ -284,7 +284,7 @@ def _draw(run: Run, jobs: Jobs, summary: Summary) -> None:
     (jobs.out / FIGURES).mkdir(exist_ok=True)
     own = {f"test {score}": points(summary, score) for score in summary.shown()[:1]}
     panels = {**{name: points(summary, name) for name in summary.objectives}, **own}
-    for title, figure in {"settings": draw_settings(panels), **jobs.pictures()}.items():
+    for title, figure in {"settings": draw_settings(panels, over_folds=summary.over_folds), **jobs.pictures()}.items():
         save(figure, jobs.out / FIGURES / f"{title}.png")
         run.log_file(jobs.out / FIGURES / f"{title}.png", FIGURES)
 

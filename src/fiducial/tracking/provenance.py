@@ -32,6 +32,8 @@ PACKAGES = (
     "pillow",
 )
 _MAX_DIFF = 1_000_000
+_SHORT = 8  # characters of a hash, for a reader
+CODE_TAGS = ("fiducial.version", "mlflow.source.git.commit", "fiducial.git.changes")
 # Endings of files whose changes are kept as they are: code, and configurations. Others may hold patients' data.
 CODE = (
     ".py",
@@ -85,6 +87,11 @@ class Provenance:
     memory_gib: float
     gpus: tuple[str, ...]
 
+    @property
+    def changes(self) -> str | None:
+        """Hash of `diff`, None where there is none."""
+        return sha256(self.diff.encode()).hexdigest()[:16] if self.diff else None
+
     def as_tags(self) -> dict[str, str]:
         """Return what is worth filtering runs by."""
         tags = {
@@ -95,13 +102,15 @@ class Provenance:
             "fiducial.gpus": ", ".join(self.gpus),
             "mlflow.source.git.commit": self.commit or "",
             "mlflow.source.git.branch": self.branch or "",
+            "fiducial.git.changes": self.changes or "",
             "fiducial.git.dirty": "" if self.dirty is None else str(self.dirty).lower(),
         }
         return {key: value for key, value in tags.items() if value}
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything but the diff, ready for JSON or YAML."""
-        return {key: value for key, value in asdict(self).items() if key != "diff"} | {"gpus": list(self.gpus)}
+        """Return everything, of the diff its hash, ready for JSON or YAML."""
+        facts = {key: value for key, value in asdict(self).items() if key != "diff"}
+        return {**facts, "gpus": list(self.gpus), "changes": self.changes}
 
 
 def collect(argv: Sequence[str], cwd: Path) -> Provenance:
@@ -126,6 +135,18 @@ def collect(argv: Sequence[str], cwd: Path) -> Provenance:
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         gpus=_gpu_models(),
     )
+
+
+def code_of(version: str | None, commit: str | None, changes: str | None) -> str:
+    """Return what tells code apart, for a reader; empty if nothing is known of it.
+
+    >>> code_of("0.1.0", "869c66a6c5569386", "4be01dc2aa01"), code_of("0.1.0", None, None)
+    ('fiducial 0.1.0, commit 869c66a6 with changes 4be01dc2', 'fiducial 0.1.0')
+    """
+    parts = [f"fiducial {version}"] if version else []
+    if commit:
+        parts.append(f"commit {commit[:_SHORT]}" + (f" with changes {changes[:_SHORT]}" if changes else ""))
+    return ", ".join(parts)
 
 
 def _changes(cwd: Path) -> str:

@@ -79,6 +79,41 @@ def test_what_it_would_take(needed: float | None, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "cases", "needed", "shown"),
+    [
+        ("positive", 8, 12.7, "about 5 more positive cases, about 130 more in all"),
+        ("negative", 8, 8.2, "about 1 more negative case, about 25 more in all"),
+        ("scored", 150, 300.0, "about 150 more cases with this score, about 200 more in all"),
+        ("positive", 8, 5000.0, "over 792 more positive cases, over 19,800 more in all"),
+        ("positive", 8, inf, "more runs, not cases"),
+    ],
+)
+def test_what_it_would_take_of_the_cases_that_a_score_is_about(
+    kind: content.Kind, cases: int, needed: float, shown: str
+) -> None:
+    test = replace(made("cannot tell", 0.1, needed), kind=kind, cases=cases, every=200)
+    assert content.more_cases(test) == shown
+
+
+def test_cases_of_one_kind_are_named_wherever_they_are_counted(comparison: Comparison) -> None:
+    *rest, last = comparison.others
+    of_some = replace(last.tests["auroc"], kind="positive", cases=8, cases_needed=12.7, every=200)
+    named = replace(comparison, others=[*rest, replace(last, tests={**last.tests, "auroc": of_some})])
+    lines = shown_at(80, named).splitlines()
+    assert sum("about 5 more positive" in line for line in lines) == 1
+    assert sum("cases, about 130 more in" in line for line in lines) == 1
+    meant = "ore in all: cases of every kind, if they have the same share of these: 8 positive cases among 200"
+    assert meant in shown_at(400, named)
+    assert "more in all" not in shown_at(400, comparison)
+    shown = Page(page(named)).text
+    assert "about 5 more positive cases, about 130 more in all" in shown
+    assert meant in shown
+    row = list(csv.DictReader(io.StringIO(csv_table(named))))[-2]
+    columns = ("cases", "cases_needed", "cases_are", "all_cases", "all_cases_needed")
+    assert [row[column] for column in columns] == ["8", "12.7", "positive", "200", "317.5"]
+
+
+@pytest.mark.parametrize(
     ("value", "shown"),
     [(0.91449, "0.914"), (-0.02, "−0.020"), (-0.0001, "0.000"), (12.3456, "12.35"), (1234.5, "1234"), (nan, "–")],
 )

@@ -60,6 +60,21 @@ def predictions() -> Callable[..., Path]:
 
 
 @pytest.fixture
+def came_of() -> Callable[..., Path]:
+    """Return a function that writes into a run's folder what code and data it came of."""
+
+    def write(out: Path, *, commit: str = "", changes: str = "", content: str = "") -> Path:
+        files = out / "tracking" / "files"
+        files.mkdir(parents=True)
+        origin = {"packages": {"fiducial": "0.1.0"}, "commit": commit or None, "changes": changes or None}
+        (files / "provenance.json").write_text(json.dumps(origin))
+        (files / "data.json").write_text(json.dumps({"sha256": content}))
+        return out
+
+    return write
+
+
+@pytest.fixture
 def case_scores() -> Callable[..., Path]:
     """Return a function that writes scores by case into a run's folder."""
     return write_case_scores

@@ -122,7 +122,7 @@ def test_scores_by_case_with_undefined_ones(write: Write, case_scores: Any, outp
     found = compare(Question(Selection(outputs, experiment="digits"), metrics=["dice", "hd95"]))
     (other,) = found.others
     dice = other.tests["dice"]
-    assert dice.cases == NUM - 2
+    assert (dice.cases, dice.kind, dice.every) == (NUM - 2, "scored", NUM)
     assert dice.difference == pytest.approx(np.nanmean(theirs - ours))
     assert dice.name == "paired bootstrap"
     means = [np.nanmean((theirs - ours)[2 * k : 2 * k + 2]) for k in range(NUM // 2)]
@@ -167,12 +167,19 @@ def test_recall_is_tested_as_the_answers_to_one_class_are(
     ours = np.where(np.arange(200) < found, 0.9, theirs)
     runs = [predictions(write(n), score, labels.astype(int)) for n, score in (("a", theirs), ("b", ours))]
     test = ask(outputs, *runs, metrics=["recall"]).others[0].tests["recall"]
-    assert (test.name, test.cases) == ("McNemar, exact", 8)
+    assert (test.name, test.cases, test.kind, test.every) == ("McNemar, exact", 8, "positive", 200)
     assert test.p == pytest.approx(stats.binomtest(found, found).pvalue)
     assert (test.verdict != "cannot tell") == (found == 6)
     if found < 6:  # six at least must differ, for which it takes so many more positive cases
         assert test.cases_needed is not None
         assert test.cases_needed >= 8 * 6 / found
+
+
+def test_specificity_is_about_the_negative_cases(write: Write, predictions: Any, outputs: Path) -> None:
+    labels = (np.arange(NUM) >= 10).astype(int)
+    runs = [predictions(write(n), noisy(seed, 1.0), labels) for seed, n in enumerate("ab")]
+    test = ask(outputs, *runs, metrics=["specificity"]).others[0].tests["specificity"]
+    assert (test.cases, test.kind, test.every) == (10, "negative", NUM)
 
 
 def test_kappa_beside_f1_leaves_f1_as_it_is(write: Write, predictions: Any, outputs: Path) -> None:

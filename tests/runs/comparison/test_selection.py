@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,28 @@ def test_an_unfinished_run_is_refused_by_name_and_left_out_of_an_experiment(writ
     assert notes == ["left out: 1 unfinished run"]
 
 
+def early(run: Path, name: str, key: str) -> Path:
+    """Make a run one of an early version, whose files said less."""
+    content = json.loads((run / name).read_text())
+    del content[key]
+    (run / name).write_text(json.dumps(content))
+    return run
+
+
+@pytest.mark.parametrize(("name", "key"), [("run.json", "settings"), ("scores.json", "objective")])
+def test_a_run_that_does_not_say_enough_is_left_out_and_named(name: str, key: str, write: Write, outputs: Path) -> None:
+    done, lacking = write("a"), early(write("b"), name, key)
+    members, notes = select(Selection(outputs, experiment="digits"), Finder(outputs))
+    assert [member.name for member in members] == [done.name]
+    why = f"run {lacking} cannot be compared: its {name} lacks the {key}"
+    assert len(notes) == 1
+    assert notes[0].startswith(f"left out: {why}")
+    for asked in ({"runs": [lacking.name]}, {"experiment": "digits"}):
+        with pytest.raises(InputError, match=re.escape(why)):
+            names(outputs, **asked)
+        (done / "run.json").unlink(missing_ok=True)
+
+
 def test_by_experiment(write: Write, outputs: Path) -> None:
     run = write("a", study="moles: first try")
     write("b", study="other")
@@ -100,7 +124,7 @@ def test_a_filter_needs_a_store(write: Write, outputs: Path) -> None:
 
 @pytest.mark.slow
 def test_by_filter_and_from_a_store_alone(
-    write: Write, predictions: Any, outputs: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write, predictions: Any, came_of: Any, outputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run is tracked for real; then its folder is gone, as on another machine."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -109,8 +133,15 @@ def test_by_filter_and_from_a_store_alone(
     for model, shift in (("a", 0.3), ("b", 0.1)):
         run = runs[model] = write(model, objective=0.5 + shift)
         predictions(run, np.clip(0.35 + shift * labels + np.linspace(0, 0.3, 20), 0, 1), labels)
+        came_of(run, commit=model * 40, content=model * 64)
         _track(run, Tracker(outputs=outputs, system_metrics_seconds=0), objective=0.5 + shift)
     assert names(outputs, filter="params.model = 'a'") == [runs["a"].name]
+    other = write("a", objective=0.1)  # mine, of the name of a run that another user delivered to the same server
+    runs["a"].rename(outputs / "theirs")
+    other.rename(runs["a"])
+    assert len(names(outputs, filter="params.model = 'a'")[0]) == 32
+    shutil.rmtree(runs["a"])
+    (outputs / "theirs").rename(runs["a"])
     assert names(outputs, filter="params.model like '%'", experiment="digits") == sorted(r.name for r in runs.values())
     assert names(outputs, filter="params.model like '%'", experiment="digits", runs=[runs["a"].name])
     with pytest.raises(InputError, match="MLflow's language"):
@@ -121,6 +152,8 @@ def test_by_filter_and_from_a_store_alone(
         (run / folder.RECORD).unlink()
     assert _settings(outputs, "params.model = 'a'") == known
     there = compare(Question(Selection(outputs, filter="params.model like '%'")))
+    assert there.notes == here.notes
+    assert sum("different" in note for note in here.notes) == 2  # code, and content of the data
     assert there.reference.label == here.reference.label == "model=a"
     assert there.reference.objective == pytest.approx(0.8)
     assert there.others[0].tests["auroc"].difference == here.others[0].tests["auroc"].difference
@@ -144,6 +177,9 @@ def _track(out: Path, tracker: Tracker, *, objective: float) -> None:
     with track(out, tracker, name="made-up", experiment="digits") as run:
         run.log_params({**record.choices, **record.settings, "parameters": 123})
         run.set_tags({"fiducial.objective": "val/auroc", "fiducial.folder": out.name})
+        origin = json.loads((out / "tracking" / "files" / "provenance.json").read_text())
+        run.set_tags({"fiducial.version": origin["packages"]["fiducial"], "mlflow.source.git.commit": origin["commit"]})
+        run.log_dataset("made_up", json.loads((out / "tracking" / "files" / "data.json").read_text())["sha256"], {})
         run.log_metrics({"val/auroc": 0.1}, 2)
         run.log_metrics({"val/auroc": objective}, 3)
         run.log_metrics({"selected_epoch": 3.0}, 10)

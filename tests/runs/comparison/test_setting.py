@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fiducial.runs.comparison.member import of_folder
+from fiducial.runs.comparison.origin import mixed
 from fiducial.runs.comparison.setting import Setting, differing, labels, settings_of
 
 Write = Callable[..., Path]
@@ -81,3 +82,30 @@ def test_a_default_written_out_is_the_same_setting(write: Write) -> None:
     assert len(grouped(*runs)) == 1
     settings = grouped(*runs, write("a", seed=1, settings={**cnn, "model.kernel_size": 5}))
     assert names(settings) == ["kernel_size=3", "kernel_size=5"]
+
+
+ONE, OTHER, CHANGES = "1" * 40, "2" * 40, "3" * 16
+
+
+def test_different_code_is_named(write: Write, came_of: Write) -> None:
+    a = [came_of(write("a", seed=seed), commit=ONE, content="d" * 64) for seed in range(2)]
+    b = [came_of(write("b"), commit=ONE, content="d" * 64), write("b", seed=1)]  # of the last nobody knows
+    assert list(mixed(grouped(*a, *b))) == []
+    b.append(came_of(write("b", seed=2), commit=OTHER, changes=CHANGES, content="d" * 64))
+    assert list(mixed(grouped(*a, *b))) == [
+        "runs of different code: fiducial 0.1.0, commit 11111111 (3 runs); fiducial 0.1.0, commit 22222222 with "
+        "changes 33333333 (1 run), also among the repetitions of 1 setting; differences may come of that"
+    ]
+    (note,) = mixed(grouped(*a, b[-1]))
+    assert "repetitions" not in note
+
+
+def test_another_content_of_the_same_data_is_named(write: Write, came_of: Write) -> None:
+    runs = [came_of(write("a", seed=seed), content=text * 64) for seed, text in enumerate("dde")]
+    said = "runs on different content of the same data, by its hash: dddddddd (2 runs); eeeeeeee (1 run); differences"
+    (note,) = mixed(grouped(*runs))
+    assert note.startswith(said)
+    (note,) = mixed(grouped(*runs[1:], came_of(write("b"), content="d" * 64)))
+    assert note.startswith(said)
+    larger = came_of(write("a", settings={"data.source.size": 64}), content="f" * 64)
+    assert list(mixed(grouped(*runs[:2], larger))) == []  # asked for

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isnan
 from typing import Literal
 
-from fiducial.wording import counted
+from fiducial.wording import counted, listed
 
 Verdict = Literal["better", "worse", "cannot tell"]
+Kind = Literal["all", "positive", "negative", "scored"]  # of cases that a score is about
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,12 @@ class PairedTest:
         p: two-sided; NaN where nothing varies, or too few subjects.
         adjusted: p by Holm's method over the family.
         verdict: at 5 % for the whole family.
-        cases: that both have.
-        cases_needed: at which a difference of this size would be told, for "cannot tell"; infinite if no number would.
+        cases: that the score is about, and that both have.
+        cases_needed: of that kind, at which a difference of this size would be told, for "cannot tell"; infinite if no
+            number would.
         second: name and p of a second opinion, which decides nothing.
+        kind: what these cases are, if they are not all: "positive", "negative", or "scored", those with this score.
+        every: all cases that are compared, of whatever kind.
     """
 
     name: str
@@ -56,6 +60,15 @@ class PairedTest:
     cases: int
     cases_needed: float | None = None
     second: tuple[str, float] | None = None
+    kind: Kind = "all"
+    every: int = 0
+
+    @property
+    def every_needed(self) -> float | None:
+        """How many cases of whatever kind have as many as are needed of the kind that counts, at the present share."""
+        if self.cases_needed is None or self.kind == "all":
+            return self.cases_needed
+        return self.cases_needed * self.every / self.cases
 
 
 @dataclass(frozen=True)
@@ -119,8 +132,12 @@ class Comparison:
         return [self.reference, *self.others]
 
 
-MOST_NAMES = 4  # of settings, in a line
 MOST_TIMES = 100  # beyond so many times the cases that were tested, a forecast is none
+_KINDS = {
+    "positive": ("positive case", "positive cases"),
+    "negative": ("negative case", "negative cases"),
+    "scored": ("case with this score", "cases with this score"),
+}
 
 
 def more_cases(test: PairedTest) -> str:
@@ -128,16 +145,40 @@ def more_cases(test: PairedTest) -> str:
 
     >>> more_cases(PairedTest("", 0.1, 0, 0, 0.1, 0.1, "cannot tell", cases=150, cases_needed=1384.2))
     'about 1,300 more cases'
+    >>> more_cases(PairedTest("", 0.1, 0, 0, 0.1, 0.1, "cannot tell", 8, 12.7, kind="positive", every=200))
+    'about 5 more positive cases, about 130 more in all'
     """
     if test.cases_needed is None:
         return ""
     if test.cases_needed == inf:
         return "more runs, not cases"
     if test.cases_needed > MOST_TIMES * test.cases:
-        return f"over {(MOST_TIMES - 1) * test.cases:,} more cases"
-    more = max(test.cases_needed - test.cases, 1.0)
-    size = 10 ** max(len(str(int(more))) - 2, 0)
-    return f"about {counted(-int(-more // size) * size, 'more case')}"
+        about, more, of_all = "over", (MOST_TIMES - 1) * test.cases, (MOST_TIMES - 1) * test.every
+    else:
+        about, more = "about", _two_digits(max(test.cases_needed - test.cases, 1.0))
+        of_all = _two_digits(more * test.every / test.cases)
+    if test.kind == "all":
+        return f"{about} {counted(more, 'more case')}"
+    of_kind = _KINDS[test.kind][more != 1]
+    return f"{about} {more:,} more {of_kind}, {about} {of_all:,} more in all"
+
+
+def _two_digits(number: float) -> int:
+    """Return a number of cases, rounded up to two digits."""
+    size = int(10 ** max(len(str(int(number))) - 2, 0))
+    return -int(-number // size) * size
+
+
+def in_all(tests: Iterable[PairedTest]) -> str:
+    """Return what "more in all" means, with the numbers of cases that it follows from; empty where nobody says it."""
+    shares = dict.fromkeys(
+        f"{counted(test.cases, *_KINDS[test.kind])} among {test.every:,}"
+        for test in tests
+        if test.kind != "all" and test.cases_needed not in (None, inf)
+    )
+    if not shares:
+        return ""
+    return f"more in all: cases of every kind, if they have the same share of these: {listed(list(shares))}"
 
 
 def summary(comparison: Comparison) -> list[str]:
@@ -162,12 +203,7 @@ def tests_made(entries: Sequence[Entry], metric: str) -> str:
         settings.setdefault(entry.tests[metric].name, []).append(entry.label)
     if len(settings) == 1:
         return next(iter(settings))
-    return "; ".join(f"{name} for {_listed(labels)}" for name, labels in settings.items())
-
-
-def _listed(labels: Sequence[str]) -> str:
-    more = len(labels) - MOST_NAMES
-    return ", ".join(labels[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+    return "; ".join(f"{name} for {listed(labels)}" for name, labels in settings.items())
 
 
 def together(comparison: Comparison) -> str:

@@ -18,6 +18,19 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     **{character: f"\\{character}" for character in "&%$#_"},
 }
+_OF_TEST = {  # columns, and where a test has them
+    "difference": "difference",
+    "difference_low": "low",
+    "difference_high": "high",
+    "p": "p",
+    "p_holm": "adjusted",
+    "verdict": "verdict",
+    "cases": "cases",
+    "cases_needed": "cases_needed",
+    "cases_are": "kind",
+    "all_cases": "every",
+    "all_cases_needed": "every_needed",
+}
 _MARKS = {"better": "$^{+}$", "worse": "$^{-}$", "cannot tell": ""}
 
 
@@ -63,9 +76,7 @@ def _row(comparison: Comparison, entry: Entry, metric: str) -> Mapping[str, str]
         "score_deviation": score.deviation,
         "reference": comparison.reference.label,
     }
-    names = ("difference", "low", "high", "p", "adjusted", "verdict", "cases", "cases_needed")
-    columns = ("difference", "difference_low", "difference_high", "p", "p_holm", "verdict", "cases", "cases_needed")
-    values |= {column: getattr(test, name, None) for column, name in zip(columns, names, strict=True)}
+    values |= {column: getattr(test, name, None) for column, name in _OF_TEST.items()}
     values["test"] = test.name if test else None
     values["second_test"], values["second_p"] = (test and test.second) or (None, None)
     return {column: _cell(value) for column, value in values.items()}

@@ -13,6 +13,7 @@ from fiducial.reports.comparison.content import (
     PairedTest,
     direction,
     gap,
+    in_all,
     more_cases,
     number,
     probability,
@@ -82,6 +83,8 @@ def _metric(comparison: Comparison, metric: str) -> str:
     score = spread(comparison.reference.scores[metric])
     made = escape(tests_made(comparison.others, metric))
     hint = f"Reference {escape(comparison.reference.label)}: {escape(score)}; {better} is better. Test: {made}."
+    if meant := in_all(test for _, test in tests):
+        hint += f" {meant[0].upper()}{meant[1:]}."
     return f'{title}<p class="hint">{hint}</p>{_table(heads, rows)}'
 
 

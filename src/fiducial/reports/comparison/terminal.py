@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from rich import box
 from rich.console import Console
@@ -14,6 +15,7 @@ from fiducial.reports.comparison.content import (
     PairedTest,
     direction,
     gap,
+    in_all,
     more_cases,
     number,
     probability,
@@ -67,6 +69,8 @@ def explanation(comparison: Comparison) -> str:
             "more cases: beyond those tested, for 80 % power to see a difference of this size at the level to which "
             "Holm held the test; more runs, not cases: the choice of seeds alone hides one of this size"
         )
+    if meant := in_all(every):
+        parts.append(meant)
     if any(test.second for test in every):
         parts.append("Wilcoxon: a second opinion, p as it is; it decides nothing")
     return "\n".join(parts)
@@ -109,8 +113,7 @@ def _test(test: PairedTest) -> str:
         escape(gap(test, "\n")),
         f"[{COLOURS[test.verdict]}]{test.verdict}[/], p {probability(test.adjusted)}",
     ]
-    if needed := more_cases(test):
-        lines.append(needed)
+    lines += wrap(more_cases(test), WIDEST_CELL - 2)
     if test.second:
         lines.append(f"{test.second[0]}: p {probability(test.second[1])}")
     return "\n".join(lines)

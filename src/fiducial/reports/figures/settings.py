@@ -13,11 +13,14 @@ MAX_SETTINGS = 40  # more do not fit on a page; the best are shown
 
 
 @styled
-def settings(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Interval]]]) -> Figure:
+def settings(
+    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Interval]]], *, over_folds: bool = False
+) -> Figure:
     """Draw a panel a score, a row a setting.
 
     Args:
         panels: by the score's name, for each setting the values of its runs and their interval, best setting first.
+        over_folds: intervals of several seeds and folds are over folds, of their means over seeds.
     """
     rows = list(next(iter(panels.values())))[:MAX_SETTINGS]
     height = 1.4 + 0.34 * len(rows)
@@ -37,5 +40,6 @@ def settings(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Interval]]
     axes[0].set_ylim(len(rows) - 0.4, -0.6)
     hidden = len(next(iter(panels.values()))) - len(rows)
     more = f"; {hidden} more settings are in summary.csv" if hidden else ""
-    figure.supxlabel(f"points: runs; bar: mean and 95 % interval{more}", fontsize=10)
+    over = " (over folds, where there are several, of the mean over seeds)" if over_folds else ""
+    figure.supxlabel(f"points: runs; bar: mean and 95 % interval{over}{more}", fontsize=10)
     return figure

@@ -13,6 +13,7 @@ from fiducial import paired
 from fiducial.errors import InputError, nearest
 from fiducial.objective import SIGNED
 from fiducial.paired import Effect, Estimate, Scale
+from fiducial.reports.comparison.content import Kind
 from fiducial.runs.comparison.cases import Cases, Table
 from fiducial.statistics import SHARES, predicted_labels
 
@@ -68,7 +69,9 @@ class Contrast:
         name: of the test that decides.
         effect: the difference of the scores.
         exact: p of an exact test; where it is None, p is the effect's own.
-        cases: that both have.
+        cases: that the score is about, and that both have.
+        kind: which these are.
+        every: all cases that are compared.
         undefined: cases left out because the metric is undefined in one of the two only.
         discordant: subjects of whom one has more right answers than the other, where the test is exact.
         second: name and p of a test that decides nothing.
@@ -78,6 +81,8 @@ class Contrast:
     effect: Effect
     exact: float | None
     cases: int
+    kind: Kind
+    every: int
     undefined: int
     discordant: int = 0
     second: tuple[str, float] | None = None
@@ -154,7 +159,15 @@ def contrast(metric: str, ours: Sample, theirs: Sample, subjects: Integers) -> C
     discordant = paired.num_discordant(_only(ours), _only(theirs), subjects) if exact is not None else 0
     if ours.repetitions > 1 or theirs.repetitions > 1:
         name += f", {ours.repetitions} × {theirs.repetitions} runs"
-    return Contrast(name, effect, exact, cases, undefined, discordant, second)
+    kind = _kind(metric, ours) if cases < len(subjects) else "all"
+    return Contrast(name, effect, exact, cases, kind, len(subjects), undefined, discordant, second)
+
+
+def _kind(metric: str, sample: Sample) -> Kind:
+    """Return which cases a metric is about that is not defined for all."""
+    if sample.answers and metric in OF_ONE_CLASS:
+        return "positive" if metric == "recall" else "negative"
+    return "scored"
 
 
 def _test(

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fiducial.config import GROUPS
 from fiducial.errors import InputError
 from fiducial.runs import folder
+from fiducial.tracking.liveness import FOLDER
+from fiducial.tracking.provenance import CODE_TAGS, code_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+LOGGED = Path(FOLDER) / "files"  # in a run's folder
+SHORT = 8  # characters of a hash that tell contents apart
 COUNTED = ("parameters",)  # logged beside the settings; it follows from them
+
+
+class UnusableError(InputError):
+    """A finished run lacks what a comparison needs."""
 
 
 class Place(Protocol):
@@ -68,6 +77,8 @@ class Member:
         choices: option of each group.
         settings: every scalar setting by dotted key, as text.
         tables: what tells the content of the text files that list its cases and their splits.
+        code: what tells the code that it ran; empty if nobody knows.
+        data: what tells the content of its data, images included; empty if nobody knows.
         time: of its end, in seconds, to tell the later of two.
         objective: name of its validation metric.
         value: of that metric at the tested checkpoint; None if nobody knows.
@@ -81,6 +92,8 @@ class Member:
     objective: str
     value: float | None
     tables: tuple[str, ...] = ()
+    code: str = ""
+    data: str = ""
 
 
 def of_folder(out: Path) -> Member:
@@ -88,13 +101,22 @@ def of_folder(out: Path) -> Member:
 
     Raises:
         InputError: it has not come to its end.
+        UnusableError: it lacks what a comparison needs.
     """
     try:
         scores = folder.scores(out)
         ended = (out / folder.SCORES).stat().st_mtime
     except FileNotFoundError:
         raise InputError(f"run {out} has not come to its end: it has no {folder.SCORES}") from None
-    record, value = folder.record(out), scores["objective"]["value"]
+    record, objective = folder.record(out), scores.get("objective")
+    for name, what, found in (
+        (folder.RECORD, "settings", record.settings),
+        (folder.SCORES, "objective", objective),
+    ):
+        if not found:
+            raise UnusableError(f"run {out} cannot be compared: its {name} lacks the {what}, as in early versions")
+    assert objective is not None
+    value, origin = objective["value"], _logged(out, "provenance.json")
     return Member(
         name=out.name,
         place=Folder(out),
@@ -104,6 +126,8 @@ def of_folder(out: Path) -> Member:
         objective=str(record.settings.get("objective", "")),
         value=value if value is not None and math.isfinite(value) else None,
         tables=record.short_tables,
+        code=code_of(origin.get("packages", {}).get("fiducial"), origin.get("commit"), origin.get("changes")),
+        data=_logged(out, "data.json").get("sha256", "")[:SHORT],
     )
 
 
@@ -118,6 +142,7 @@ def of_store(client: MlflowClient, run: Run) -> Member:
     objective = run.data.tags.get("fiducial.objective", "")
     epoch = run.data.metrics.get("selected_epoch")
     points = client.get_metric_history(run.info.run_id, objective) if objective else []
+    datasets = run.inputs.dataset_inputs if run.inputs else []
     at_epoch = [point.value for point in points if point.step == epoch and math.isfinite(point.value)]
     return Member(
         name=run.info.run_id,
@@ -128,4 +153,15 @@ def of_store(client: MlflowClient, run: Run) -> Member:
         objective=objective,
         value=at_epoch[-1] if at_epoch else None,
         tables=tuple(run.data.tags.get("fiducial.tables", "").split()),
+        code=code_of(*(run.data.tags.get(key) for key in CODE_TAGS)),
+        data=next((used.dataset.digest[:SHORT] for used in datasets), ""),
     )
+
+
+def _logged(out: Path, name: str) -> dict[str, Any]:
+    """Return what a run logged as a small JSON file; empty where it did not."""
+    try:
+        content: dict[str, Any] = json.loads((out / LOGGED / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content

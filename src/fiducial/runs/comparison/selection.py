@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from fiducial.errors import InputError, nearest
 from fiducial.runs import folder
-from fiducial.runs.comparison.member import Member, of_folder, of_store
+from fiducial.runs.comparison.member import Member, UnusableError, of_folder, of_store
 from fiducial.tracking.receipt import Receipt
-from fiducial.wording import counted
+from fiducial.wording import counted, listed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -153,13 +153,13 @@ class Finder:
             )
         return found
 
-    def matching(self, text: str, experiment: str | None) -> Iterator[Member]:
-        """Yield the finished runs that a filter of the tracking store matches."""
+    def matching(self, text: str, experiment: str | None) -> Iterator[Path | Run]:
+        """Yield the finished runs that a filter of the tracking store matches: their folders, if they are here."""
         for run in self._search(text, experiment):
             if run.info.status != "FINISHED" or "fiducial.folder" not in run.data.tags:
                 continue  # a parent run, or one of another program
-            out = self.names.get(run.data.tags["fiducial.folder"])
-            yield of_folder(out) if out and folder.is_finished(out) else of_store(self.client, run)
+            out = self.ids.get(run.info.run_id)  # other runs of one server may have folders of the same name
+            yield out if out and folder.is_finished(out) else run
 
     def _stored(self, run_id: str) -> Run:
         from mlflow.exceptions import MlflowException
@@ -202,16 +202,17 @@ def select(selection: Selection, finder: Finder) -> tuple[list[Member], list[str
         InputError: nothing is asked for, a run that is named is not there, or none is finished.
     """
     found = [finder.find(name) for name in selection.runs]
-    unfinished = 0
-    for out in _folders(selection, finder):
-        if folder.is_finished(out):
-            found.append(of_folder(out))
-        else:
+    unfinished, unusable = 0, []
+    for place in _places(selection, finder):
+        if isinstance(place, Path) and not folder.is_finished(place):
             unfinished += 1
-    if selection.filter is not None:
-        found += finder.matching(selection.filter, selection.experiment)
-    elif selection.experiment is not None and not finder.in_experiment(selection.experiment):
-        found += finder.matching("", selection.experiment)
+            continue
+        try:
+            found.append(of_folder(place) if isinstance(place, Path) else of_store(finder.client, place))
+        except UnusableError as error:
+            unusable.append(str(error))
+    if not found and unusable:
+        raise InputError(listed(unusable, "; "))
     if not found and unfinished:
         raise InputError(f"expected finished runs to compare, got {counted(unfinished, 'run')} of which none is")
     if not found and (selection.filter is not None or selection.experiment is not None):
@@ -219,14 +220,19 @@ def select(selection: Selection, finder: Finder) -> tuple[list[Member], list[str
     if not found:
         raise InputError("expected finished runs to compare, got none: name runs, or --sweep, --experiment, --filter")
     notes = [f"left out: {counted(unfinished, 'unfinished run')}"] if unfinished else []
+    notes += [f"left out: {listed(unusable, '; ')}"] if unusable else []
     return list({member.place: member for member in found}.values()), notes
 
 
-def _folders(selection: Selection, finder: Finder) -> Iterable[Path]:
+def _places(selection: Selection, finder: Finder) -> Iterator[Path | Run]:
+    """Yield the runs that are asked for without naming each."""
     if selection.sweep is not None:
         yield from finder.in_sweep(selection.sweep)
-    if selection.experiment is not None and selection.filter is None:
-        yield from finder.in_experiment(selection.experiment)
+    if selection.filter is not None:
+        yield from finder.matching(selection.filter, selection.experiment)
+    elif selection.experiment is not None:
+        here = finder.in_experiment(selection.experiment)
+        yield from here or finder.matching("", selection.experiment)
 
 
 def _sweep(out: Path, record: folder.Record) -> Path | None:

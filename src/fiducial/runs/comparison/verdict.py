@@ -133,4 +133,6 @@ def _test(metric: str, found: Contrast, holm: Holm) -> PairedTest:
         cases=found.cases,
         cases_needed=needed,
         second=found.second,
+        kind=found.kind,
+        every=found.every,
     )
