@@ -27,6 +27,7 @@ from fiducial.sweeps.board import Board
 from fiducial.sweeps.job import Ending, Spec, State
 from fiducial.sweeps.launcher import LocalLauncher
 from fiducial.sweeps.ledger import is_running
+from fiducial.sweeps.nesting import take_done
 from fiducial.sweeps.pool import Watch, warm_up
 from fiducial.sweeps.summary import Summary, points, summarise
 from fiducial.tracking import Run, Tracker, track
@@ -153,6 +154,7 @@ def sweep(jobs: Jobs) -> None:
         try:
             with _delivered(tracker, run, launcher):
                 _stream(jobs, launcher, board)
+                take_done(jobs.finished(), jobs.out, tracker)
         finally:
             summary = summarise(jobs.finished(), jobs.objectives)
             _keep(run, jobs, summary)
@@ -180,6 +182,7 @@ def _parent(jobs: Jobs) -> Iterator[tuple[Run, Tracker]]:
     resume = History.of(jobs.out / FOLDER / "journal.jsonl").run is not None
     with track(jobs.out, tracker, name=jobs.name, experiment=jobs.study, resume=resume) as run:
         _describe(run, jobs)
+        take_done(jobs.finished(), jobs.out, tracker)
         run.start_delivery(apart=False)  # this process delivers for its jobs, too
         yield run, tracker
 
