@@ -237,6 +237,7 @@ def _keep(run: Run, jobs: Jobs, summary: Summary) -> None:
     run.log_file(jobs.out / SUMMARY)
     runs = [os.path.relpath(result.out, jobs.out) for result in summary.results]
     write_whole(jobs.out / SWEEP, json.dumps({**jobs.content(), "runs": runs}, indent=1))
+    run.log_file(jobs.out / SWEEP)
     number = len(summary.results)
     run.log_metrics({"runs/done": float(number)}, number)
     if (best := summary.best) is not None:
