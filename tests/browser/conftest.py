@@ -1,31 +1,35 @@
-"""Finished runs, one of them a sweep, served by `fiducial ui` and opened in a headless Chromium."""
+"""A finished run and a sweep, served by `fiducial ui` and opened in a headless Chromium."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from PIL import Image
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
-from fiducial.tracking import Run, Tracker, track
+import forked
+from fiducial.tracking import Tracker, track
+from fiducial.tracking.journal import History
+from fiducial.tracking.tracker import DATABASE
 
-EXPERIMENT = "lesions"
-RATES = (0.1, 0.01, 0.001)
-NUM_STEPS = 8
-PICTURE = (48, 32)
+SWEEP = (
+    "optimizer.lr=0.1,0.01,0.001", "epochs=3", "study=lesions", "name=run", "data.source.num_subjects=40",
+    "data.source.size=[16,16]", "data.batch_size=8", "model.widths=[4]", "hardware=cpu", "hardware.threads=1",
+    "tracking.system_metrics_seconds=0", "tracking.flush_seconds=0.3",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,48 +40,45 @@ class Site:
         address: of the server.
         pages: addresses that `fiducial ui` printed, newest experiment first.
         runs: id in MLflow of each run, by its name.
+        folders: of the runs of the sweep, and of the sweep itself, by the same names.
     """
 
     address: str
     pages: tuple[str, ...]
     runs: dict[str, str]
+    folders: dict[str, Path]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """Return an outputs folder, and the runs in it: an older one elsewhere, and a sweep over learning rates."""
+def outputs(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """Return an outputs folder with an older run in an experiment of its own, and a sweep over learning rates."""
     outputs = tmp_path_factory.mktemp("browser") / "outputs"
-    tracker = Tracker(outputs=outputs, flush_seconds=0.05, system_metrics_seconds=0)
-    ids = {}
-
-    def finish(name: str, experiment: str, **settings: str) -> None:
-        with track(outputs / name, tracker, name=name, experiment=experiment) as run:
-            _log(run, settings)
-        ids[name] = json.loads((outputs / name / "tracking" / "delivered.json").read_text())["run_id"]
-
-    finish("older", "earlier-study", lr="1.0")
-    finish("sweep", EXPERIMENT)
-    for rate in RATES:
-        finish(f"lr={rate}", EXPERIMENT, lr=str(rate), parent=ids["sweep"])
-    return outputs, ids
+    outputs.mkdir()
+    shutil.copy(empty_database, outputs / DATABASE)
+    tracker = Tracker(outputs=outputs, system_metrics_seconds=0)
+    with track(outputs / "older", tracker, name="older", experiment="earlier-study") as run:
+        run.log_params({"optimizer.lr": 1.0})
+    command = [sys.executable, "-m", "fiducial", "train", "-m", *SWEEP]
+    done = forked.run(command, cwd=outputs.parent, capture_output=True, text=True, timeout=300, env=dict(os.environ))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return outputs
 
 
-def _log(run: Run, settings: dict[str, str]) -> None:
-    if "parent" in settings:
-        run.set_tags({"mlflow.parentRunId": settings["parent"]})
-    if "lr" in settings:
-        run.log_params({"optimizer.lr": settings["lr"], "model": "lenet", "objective": "val/auroc"})
-        for step in range(NUM_STEPS):
-            run.log_metrics({"val/auroc": 1 - 0.5 / (1 + step * float(settings["lr"]))}, step)
-    picture = run.out / "roc.png"
-    Image.new("RGB", PICTURE, (200, 30, 30)).save(picture)
-    run.log_file(picture, "figures")
+def ids(outputs: Path) -> dict[str, str]:
+    """Return the id in MLflow of each run, by its name."""
+    with closing(sqlite3.connect(outputs / DATABASE)) as database:
+        return dict(database.execute("SELECT name, run_uuid FROM runs"))
+
+
+def folders(outputs: Path) -> dict[str, Path]:
+    """Return the folder of each run of the sweep, and of the sweep, by the names that they have in MLflow."""
+    found = [*outputs.glob("runs/*/*"), *outputs.glob("sweeps/*")]
+    return {History.of(out / "tracking" / "journal.jsonl").name: out for out in found}
 
 
 @pytest.fixture(scope="module")
-def site(runs: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Serve the runs as a user does, and wait until the server is healthy."""
-    outputs, ids = runs
     port = free_port()
     printed = tmp_path_factory.mktemp("ui") / "printed.txt"
     command = [sys.executable, "-m", "fiducial", "ui", "--outputs", str(outputs), "--port", str(port)]
@@ -87,7 +88,7 @@ def site(runs: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFac
         _wait(f"http://127.0.0.1:{port}/health", server, printed)
         words = printed.read_text().split()
         pages = tuple(word for word in words if word.startswith(f"http://127.0.0.1:{port}/#"))
-        yield Site(f"http://127.0.0.1:{port}", pages, ids)
+        yield Site(f"http://127.0.0.1:{port}", pages, ids(outputs), folders(outputs))
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()

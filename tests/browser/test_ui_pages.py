@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from fiducial.tracking import journal
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-CHILDREN = ["lr=0.001", "lr=0.01", "lr=0.1"]
+SWEEP, CHILDREN = "lr", ["lr=0.001", "lr=0.01", "lr=0.1"]
 TRAINING = "workflowType=machine_learning"
 
 
@@ -56,7 +60,7 @@ def visit(browser: Chrome, site: Any, address: str) -> None:
 def table(browser: Chrome, site: Any) -> Chrome:
     """Open the page that `fiducial ui` names first."""
     visit(browser, site, site.pages[0])
-    until(browser, lambda: "sweep" in names(browser), "the sweep is in the table")
+    until(browser, lambda: SWEEP in names(browser), "the sweep is in the table")
     return browser
 
 
@@ -82,14 +86,21 @@ def test_the_other_pages_are_the_older_experiment_and_the_list_of_all(browser: C
     until(browser, lambda: both <= set(texts(browser, "a")), "both experiments are listed")
 
 
-def test_the_columns_are_the_settings_that_differ_and_the_scores(table: Chrome) -> None:
+def curve(run: Path) -> tuple[list[int], list[float]]:
+    """Return steps and values of what a run's journal has of the objective."""
+    events = [event for event, _ in journal.read(run / "tracking" / "journal.jsonl")]
+    points = [point for event in events for point in event.get("points", ()) if point[0] == "val/auroc"]
+    return [step for _, _, _, step in points], [value for _, value, _, _ in points]
+
+
+def test_the_columns_are_the_settings_that_differ_and_the_scores(table: Chrome, site: Any) -> None:
     expand(table)
-    assert {"val/auroc", "optimizer.lr"} <= set(columns(table))
+    assert {"val/auroc", "test/auroc", "optimizer.lr"} <= set(columns(table))
     assert not {"model", "Dataset", "Source"} & set(columns(table))
     rates = "[role=gridcell][col-id*='optimizer.lr']"
     until(table, lambda: {"0.1", "0.01", "0.001"} <= set(texts(table, rates)), "the rates are shown")
-    shown = {text for text in texts(table, "[role=gridcell][col-id*='val/auroc']") if text != "-"}
-    assert sorted(map(float, shown)) == pytest.approx([1 - 0.5 / (1 + 7 * rate) for rate in (0.001, 0.01, 0.1)])
+    shown = [float(text) for text in texts(table, "[role=gridcell][col-id*='val/auroc']") if text != "-"]
+    assert sorted(shown) == pytest.approx(sorted(curve(site.folders[name])[1][-1] for name in CHILDREN))
 
 
 def test_another_parameter_can_be_picked_as_a_column(table: Chrome) -> None:
@@ -97,29 +108,35 @@ def test_another_parameter_can_be_picked_as_a_column(table: Chrome) -> None:
     named(table, "button", "Columns").click()
     until(table, lambda: named(table, ".du-bois-light-tree-title", "model"), "it can be picked").click()
     until(table, lambda: "model" in columns(table), "it is a column")
-    until(table, lambda: texts(table, "[role=gridcell][col-id*='`model`']").count("lenet") == 3, "its values are shown")
+    until(
+        table,
+        lambda: texts(table, "[role=gridcell][col-id*='`model`']").count("plain_cnn") == 3,
+        "its values are shown",
+    )
 
 
 def test_a_sweep_is_one_row_that_opens(table: Chrome) -> None:
-    assert names(table) == ["sweep"]
+    assert names(table) == [SWEEP]
     expand(table)
-    assert sorted(names(table)) == [*CHILDREN, "sweep"]
-    assert names(table)[0] == "sweep"
+    assert names(table)[0] == SWEEP
+    assert sorted(names(table)[1:]) == CHILDREN
 
 
-def test_a_chart_has_the_curve_of_each_run(table: Chrome) -> None:
+def test_a_chart_has_the_curve_of_each_run(table: Chrome, site: Any) -> None:
     expand(table)
     table.execute_script("document.querySelector('input[type=radio][value=CHART]').click()")
+    search = "input[placeholder='Search metric charts']"
+    until(table, lambda: table.find_elements(By.CSS_SELECTOR, search), "charts can be searched")
+    table.find_element(By.CSS_SELECTOR, search).send_keys("^val/auroc")
     script = """
         return [...document.querySelectorAll('.js-plotly-plot')].flatMap(plot => plot.data || [])
             .map(curve => [curve.name, [...(curve.x || [])], [...(curve.y || [])]])
     """
     curves = until(table, lambda: _drawn(table.execute_script(script)), "three curves are drawn")
     for name in CHILDREN:
-        steps, values = curves[name]
-        rate = float(name.removeprefix("lr="))
-        assert steps == list(range(8))
-        assert values == pytest.approx([1 - 0.5 / (1 + step * rate) for step in range(8)])
+        steps, values = curve(site.folders[name])
+        assert len(steps) == 3
+        assert curves[name] == (steps, pytest.approx(values))
     assert "val/auroc" in table.find_element(By.TAG_NAME, "body").text
 
 
@@ -135,16 +152,19 @@ def test_the_comparison_shows_the_parameters_that_differ(browser: Chrome, site: 
     heading = "Comparing 3 Runs from 1 Experiment"
     until(browser, lambda: heading in browser.find_element(By.TAG_NAME, "body").text, "the page is there")
     until(browser, lambda: "optimizer.lr 0.001 0.01 0.1" in texts(browser, "tr"), "the rates stand side by side")
-    assert "model lenet lenet lenet" in texts(browser, "tr")
+    same = "model plain_cnn plain_cnn plain_cnn"
+    assert same in texts(browser, "tr")
     switches = [one for one in browser.find_elements(By.CSS_SELECTOR, "[role=switch]") if one.is_displayed()]
     switches[0].click()
-    until(browser, lambda: "model lenet lenet lenet" not in texts(browser, "tr"), "what is the same is hidden")
+    until(browser, lambda: same not in texts(browser, "tr"), "what is the same is hidden")
     assert "optimizer.lr 0.001 0.01 0.1" in texts(browser, "tr")
 
 
-def test_a_picture_among_the_artifacts_is_shown(browser: Chrome, site: Any) -> None:
-    visit(
-        browser, site, f"{site.address}/#/experiments/2/runs/{site.runs['lr=0.1']}/artifacts/figures/roc.png?{TRAINING}"
-    )
+@pytest.mark.parametrize(("run", "name"), [(SWEEP, "settings.png"), ("lr=0.1", "learning_curves.png")])
+def test_a_picture_among_the_artifacts_is_shown(run: str, name: str, browser: Chrome, site: Any) -> None:
+    place = f"experiments/2/runs/{site.runs[run]}/artifacts/figures/{name}"
+    visit(browser, site, f"{site.address}/#/{place}?{TRAINING}")
+    with Image.open(site.folders[run] / "figures" / name) as picture:
+        size = list(picture.size)
     script = "return [...document.images].map(image => [image.naturalWidth, image.naturalHeight])"
-    until(browser, lambda: [48, 32] in browser.execute_script(script), "the picture is drawn")
+    until(browser, lambda: size in browser.execute_script(script), "the picture is drawn")

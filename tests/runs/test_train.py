@@ -14,6 +14,7 @@ import forked
 from fiducial.cli.command import run
 from fiducial.errors import InputError
 from fiducial.runs import folder
+from fiducial.sweeps.search.results import values_of
 
 Train = Callable[..., Path]
 Points = Callable[[Path], list[tuple[str, int, float]]]
@@ -72,6 +73,15 @@ def test_best_checkpoint_follows_the_validation_split(
     assert torch.load(out / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == expected
     assert tags(out)["fiducial.select"] == "best"
     assert tags(out)["fiducial.objective"] == objective
+
+
+def test_a_search_finds_its_objectives_without_a_store_too(whole: Path, points: Points) -> None:
+    epoch = folder.scores(whole)["epoch"]
+    losses = {step: value for name, step, value in points(whole) if name == "val/loss"}
+    aurocs = {step: value for name, step, value in points(whole) if name == "val/auroc"}
+    found = values_of(whole, ["val/auroc", "val/loss", "parameters"])
+    assert found[:2] == [aurocs[epoch], losses[epoch]]
+    assert found[2] > 0
 
 
 def test_last_checkpoint_where_it_is_asked_for(train: Train, tags: Callable[[Path], dict[str, str]]) -> None:

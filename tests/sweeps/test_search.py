@@ -290,6 +290,10 @@ def test_objectives_are_those_of_the_selected_epoch(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"objective val/acu: the run .* has none; did you mean val/auroc\?"):
         values_of(tmp_path, ["val/loss", "val/acu"])
     assert math.isnan(values_of(tmp_path, ["val/f1"])[0])
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "scores.json").write_text(json.dumps({"epoch": 1}))
+    with pytest.raises(InputError, match=r"it has: nothing: they are read from its tracking/journal\.jsonl"):
+        values_of(tmp_path / "bare", ["val/loss"])
     (tmp_path / "scores.json").write_text(json.dumps({"epoch": 1}))  # of a run by an earlier version
     assert values_of(tmp_path, ["val/auroc"]) == [0.1]
 

@@ -136,6 +136,7 @@ class MlflowStub:
     def _runs_update(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         run = self.runs[body["run_id"]]
         run["status"] = body.get("status", run["status"])
+        run["name"] = body.get("run_name", run["name"])
         run["end"] = body.get("end_time", run["end"])
         return 200, {"run_info": self._run(body["run_id"])["info"]}
 

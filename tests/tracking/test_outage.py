@@ -15,6 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from fiducial.tracking import Tracker, reconcile, track
+from fiducial.tracking.nesting import nest
 
 _spec = importlib.util.spec_from_file_location("mlflow_stub", Path(__file__).with_name("mlflow_stub.py"))
 _module = importlib.util.module_from_spec(_spec)
@@ -210,6 +211,21 @@ def test_credentials_stay_in_the_process(tracker, stub, caplog):
     stub.start()
     assert [one.delivered for one in reconcile(secret.outputs, secret)] == [True]
     arrived(stub)
+
+
+def test_a_run_that_is_taken_over_while_the_server_is_down_is_nested_later(tracker, stub):
+    tracker = replace(tracker, patience_seconds=20)
+    for name in ("child", "new"):
+        with track(tracker.outputs / name, tracker, name=name, experiment="test"):
+            pass
+    stub.stop()
+    nest(tracker.outputs / "child", tracker, name="seed=0", parent=tracker.outputs / "new")
+    assert [one.delivered for one in reconcile(tracker.outputs, tracker)] == [False]
+    stub.start()
+    assert [one.delivered for one in reconcile(tracker.outputs, tracker)] == [True]
+    (parent,) = [run_id for run_id, run in stub.runs.items() if run["name"] == "new"]
+    (child,) = [run for run in stub.runs.values() if run["name"] == "seed=0"]
+    assert (child["tags"]["mlflow.parentRunId"], child["status"]) == (parent, "FINISHED")
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ axes         what differs between the runs of a sweep, and which runs are repeti
 ledger       which runs there are already
 job          one run of a sweep: what a process is told to start it, and what it says of its end
 worker       what a process of a sweep does
+nesting      runs that a sweep takes over
 warm         everything that a run imports, and images that all runs read
 head_start   the warm process, begun before everything is composed
 slots        how many jobs run at once on this machine, and what each gets of it

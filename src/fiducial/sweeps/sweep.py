@@ -26,6 +26,7 @@ from fiducial.runs.folder import check_writable
 from fiducial.sweeps.board import Board
 from fiducial.sweeps.job import Ending, Spec, State
 from fiducial.sweeps.launcher import LocalLauncher
+from fiducial.sweeps.nesting import take_done
 from fiducial.sweeps.pool import Watch, warm_up
 from fiducial.sweeps.search.storage import AwayError
 from fiducial.sweeps.summary import Summary, points, summarise
@@ -157,6 +158,7 @@ def sweep(jobs: Jobs) -> None:
         try:
             with _delivered(tracker, run, launcher):
                 _stream(jobs, launcher, board)
+                take_done(jobs.finished(), jobs.out, tracker)
         finally:
             summary = _summed_up(jobs)
             _keep(run, jobs, summary)
@@ -202,6 +204,7 @@ def _parent(jobs: Jobs) -> Iterator[tuple[Run, Tracker]]:
     resume = History.of(jobs.out / FOLDER / "journal.jsonl").run is not None
     with track(jobs.out, tracker, name=jobs.name, experiment=jobs.study, resume=resume) as run:
         _describe(run, jobs)
+        take_done(jobs.finished(), jobs.out, tracker)
         run.start_delivery(apart=False)  # this process delivers for its jobs, too
         yield run, tracker
 
@@ -266,6 +269,7 @@ def _keep(run: Run, jobs: Jobs, summary: Summary) -> None:
     run.log_file(jobs.out / SUMMARY)
     runs = [os.path.relpath(result.out, jobs.out) for result in summary.results]
     write_whole(jobs.out / SWEEP, json.dumps({**jobs.content(), "runs": runs}, indent=1))
+    run.log_file(jobs.out / SWEEP)
     number = len(summary.results)
     run.log_metrics({"runs/done": float(number)}, number)
     if (best := summary.best) is not None:

@@ -14,10 +14,12 @@ import pytorch_lightning as pl
 from fiducial.checkpoints import Checkpoints
 from fiducial.config import Composed, compose
 from fiducial.config.composition import register
+from fiducial.config.construction import component
 from fiducial.runs import folder
 from fiducial.runs.train import train
 from fiducial.sweeps.job import Ending, Progress, Pruning, Spec, told
 from fiducial.sweeps.ledger import PRUNED, Ledger, claimed
+from fiducial.sweeps.nesting import take
 from fiducial.sweeps.pruning import PrunedError, Pruner
 from fiducial.tracking.lifetime import Terminated
 from fiducial.tracking.liveness import LockHeldError, write_whole
@@ -45,7 +47,8 @@ def execute(spec: Spec, report: Report = lambda progress: None) -> Ending:
             resume = out is not None and folder.has_begun(out)
             if out is not None:
                 (out / PRUNED).unlink(missing_ok=True)  # a search saw no use in it; now it is to go on
-                folder.renew(out, composed)
+                cfg = folder.renew(out, composed)
+                take(out, spec.title, Path(spec.sweep), component(cfg.tracking))
             else:
                 out = folder.create(composed, identity, title=spec.title, sweep=Path(spec.sweep))
             return _ended(spec, out, _attempt(spec, out, resume, report), time.monotonic() - begin)

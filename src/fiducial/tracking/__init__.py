@@ -15,6 +15,7 @@
     delivery          a journal sent to the store
     batch             metrics, parameters and tags of one request
     receipt           how far a journal was delivered
+    nesting           a run that is given another name and parent
     sender            the thread that delivers a run
     messenger         the process that does
     courier           the thread that delivers many runs

@@ -112,8 +112,8 @@ class Delivery:
     def _chunks(self, start: int) -> Iterator[tuple[Batch | Event, int]]:
         """Yield batches, and events that go alone, each with the offset up to which all has been sent once it has.
 
-        Files wait for the batch that they come in the middle of: every request costs, and only the run's beginning and
-        its status have a place in the order.
+        Files wait for the batch that they come in the middle of: every request costs, and only the run's beginning,
+        its status and its place have theirs in the order.
         """
         batch, alone, before = Batch(), list[tuple[int, Event]](), start
         for event, offset in journal.read(self._journal, start):
@@ -163,11 +163,17 @@ class Delivery:
             return found[0]
         receipt.attempts += 1
         self._save(receipt)
-        tags = {RUN_TAG: event["id"]}
-        if "parent" in event:
-            tags[PARENT_TAG] = self._run_of(client, (self.out / event["parent"]).resolve())
-        made = client.create_run(experiment, start_time=event["time"], tags=tags, run_name=event["name"])
+        history = journal.History.of(self._journal)  # it may have been taken over before it was ever delivered
+        tags = {RUN_TAG: event["id"], **self._parent_tag(client, history.parent)}
+        made = client.create_run(experiment, start_time=event["time"], tags=tags, run_name=history.name)
         return str(made.info.run_id)
+
+    def _parent_tag(self, client: MlflowClient, parent: str) -> dict[str, str]:
+        """Return what nests a run below the one in a folder; nothing if there is none, or it is gone."""
+        folder = (self.out / parent).resolve()
+        if not parent or not (folder / FOLDER / "journal.jsonl").exists():
+            return {}
+        return {PARENT_TAG: self._run_of(client, folder)}
 
     def _run_of(self, client: MlflowClient, parent: Path) -> str:
         """Return the MLflow run of another folder, made if it is not there yet.
@@ -226,6 +232,10 @@ class Delivery:
                 self._send_artifact(client, receipt, chunk)
             case "dataset":
                 _log_dataset(client, receipt.run_id, chunk)
+            case "nested":
+                if tag := self._parent_tag(client, chunk["parent"]):
+                    log_batch(client, receipt.run_id, Batch(tags=tag))
+                client.update_run(receipt.run_id, name=chunk["name"])
             case "status" if chunk["status"] == "RUNNING":
                 client.update_run(receipt.run_id, status="RUNNING")
             case "status":

@@ -10,6 +10,7 @@ Events, by their key `event`:
     metrics   `points` [[key, value, time in ms, step], ...]; a value may be the text "nan", "inf" or "-inf"
     artifact  `path` (relative to the run's folder, or absolute), `folder` (inside the store)
     dataset   `name`, `digest`, `profile`: what the run learns from, without any path
+    nested    `name`, `parent`: what the run is called from here on, and which one it belongs to
     status    `status` RUNNING, FINISHED, FAILED or KILLED, `time` in ms
 """
 
@@ -113,12 +114,16 @@ class History:
 
     Attributes:
         run: the event that opened the run, if any.
+        name: what the run is called by now.
+        parent: folder of the run that it belongs to by now, relative to its own; empty if it belongs to none.
         status: the last status.
         params: each parameter's value.
         last_steps: each metric's greatest step.
     """
 
     run: Event | None = None
+    name: str = ""
+    parent: str = ""
     status: str | None = None
     params: dict[str, str] = field(default_factory=dict)
     last_steps: dict[str, int] = field(default_factory=dict)
@@ -133,6 +138,9 @@ class History:
             match event["event"]:
                 case "run":
                     history.run, history.status = event, "RUNNING"
+                    history.name, history.parent = event.get("name", ""), event.get("parent", "")
+                case "nested":
+                    history.name, history.parent = event["name"], event["parent"]
                 case "status":
                     history.status = event["status"]
                 case "params":

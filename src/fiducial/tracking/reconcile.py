@@ -92,21 +92,23 @@ def settle(
     """
     silent = {} if silent is None else silent
     out = marker.folder(outputs)
-    if not (out / FOLDER / "journal.jsonl").exists():  # deleted by hand, or killed in its first millisecond
+    journal = out / FOLDER / "journal.jsonl"
+    if not journal.exists():  # deleted by hand, or killed in its first millisecond
         _forget(marker, outputs)
         return None
     try:
         with locked(out / FOLDER / "lock"):
             died = marker.is_here and _conclude(out)
+            size = journal.stat().st_size
     except LockHeldError:
         return None
-    if History.of(out / FOLDER / "journal.jsonl").status == "RUNNING":
+    if History.of(journal).status == "RUNNING":
         reason = f"it is RUNNING on {marker.host}, or died there; `fiducial doctor` on that machine knows"
         return Reconciled(marker.id, out, died=False, delivered=False, reason=reason)
     reason = silent.get(marker.uri) or _deliver(marker, _uri(marker, outputs, tracker), out, stop, silent)
     try:
-        with locked(out / FOLDER / "lock"):  # somebody may have resumed it meanwhile
-            if not reason:
+        with locked(out / FOLDER / "lock"):  # somebody may have resumed it meanwhile, or taken it over
+            if not reason and journal.stat().st_size == size:
                 marker.remove(outputs)
     except LockHeldError:
         return None

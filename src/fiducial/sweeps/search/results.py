@@ -58,7 +58,7 @@ def values_of(out: Path, names: Sequence[str]) -> list[float]:
         if name not in known:
             raise InputError(
                 f"objective {name}: the run in {out} has none{nearest(name, known)} "
-                f"(it has: {', '.join(sorted(known)) or 'none; several objectives need a tracking other than none'})"
+                f"(it has: {', '.join(sorted(known)) or 'nothing: they are read from its tracking/journal.jsonl'})"
             )
     return [known[name] for name in names]
 
