@@ -260,7 +260,7 @@ def _as_learned(lines: Sequence[str], cfg: Mapping[str, Any], groups: Groups) ->
     boxes = target.endswith(".BoxTable")  # may give labels of whole images, which are its own
     if "classes" not in takes or boxes != (spec["target"] == "boxes"):
         return []
-    learned = {"classes": json.dumps(list(spec["classes"]))}
+    learned = {"classes": json.dumps(list(spec["classes"]), ensure_ascii=False)}
     if "size" in takes and spec["target"] != "mask" and not spec["sequence"]:  # a mask is scored at its own size
         learned["size"] = json.dumps(list(spec["size"]))
     return [f"data.source.{key}={value}" for key, value in learned.items() if f"data.source.{key}" not in given]
