@@ -29,6 +29,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -93,7 +94,8 @@ def create(composed: Composed, identity: str, *, title: str = "", sweep: Path | 
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     out: Path = Path(cfg.outputs) / "runs" / cfg.name / (ranks.job() or f"{now}-{secrets.token_hex(3)}")
     if out.exists():
-        raise InputError(f"{out} is there already: go on with it by resume={out}, or give torchrun another --rdzv-id")
+        again = quote(f"resume={out}")
+        raise InputError(f"{out} is there already: go on with it by {again}, or give torchrun another --rdzv-id")
     check_writable(Path(cfg.outputs))
     out.mkdir(parents=True)
     (out / CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.create(composed.resolved())), encoding="utf-8")
