@@ -47,7 +47,9 @@ def execute(spec: Spec, report: Report = lambda progress: None) -> Ending:
                 (out / PRUNED).unlink(missing_ok=True)  # a search saw no use in it; now it is to go on
                 folder.renew(out, composed)
             else:
-                out = folder.create(composed, identity, title=spec.title, sweep=Path(spec.sweep))
+                out = folder.create(
+                    composed, identity, title=spec.title, sweep=Path(spec.sweep) if spec.sweep else None
+                )
             return _ended(spec, out, _attempt(spec, out, resume, report), time.monotonic() - begin)
     except LockHeldError:
         return Ending(spec.number, "elsewhere")
