@@ -24,8 +24,8 @@ LAYERS = (
     ("tasks",),
     ("paired",),
     ("data", "models", "losses", "metrics", "tracking", "statistics", "hardware", "checkpoints"),
-    ("config", "types", "randomness", "objective"),
-    ("errors", "garbage", "ranks", "redaction", "wording"),
+    ("config", "types", "randomness", "objective", "ranks"),
+    ("errors", "garbage", "redaction", "wording"),
 )
 HEAVY = {
     "torch",

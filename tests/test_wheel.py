@@ -29,10 +29,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_wheel_holds_every_option(wheel: Path) -> None:
-    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".yaml")}
+    names = zipfile.ZipFile(wheel).namelist()
+    packed = {name for name in names if name.endswith(".yaml")}
     in_tree = {f"fiducial/conf/{file.relative_to(ROOT / 'conf')}" for file in (ROOT / "conf").rglob("*.yaml")}
     assert in_tree
     assert packed == in_tree
+    assert {name for name in names if name.startswith("hydra_plugins/")} == {"hydra_plugins/hydra_fiducial.py"}
 
 
 @pytest.mark.slow

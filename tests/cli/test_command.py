@@ -294,3 +294,42 @@ def test_doctor_looks_at_a_folder_that_cannot_hold_a_database(
     said = capsys.readouterr().out
     assert "cannot hold the tracking database" in said
     assert "interrupted runs" in said
+
+
+def test_commands_that_are_named_can_be_pasted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the folder is called: that of a run that died, of one that is finished, of a database."""
+    from fiducial.cli import doctor
+    from fiducial.runs import folder
+    from fiducial.tracking import Tracker, store
+
+    outputs = tmp_path / "it's mine (1)"
+    out = outputs / "runs" / "a" / "1"
+    reconcile = importlib.import_module("fiducial.tracking.reconcile")
+    died = reconcile.Reconciled("0123456789", out, died=True, delivered=True)
+    monkeypatch.setattr(reconcile, "reconcile", lambda *_, **__: [died])
+    (finding,) = doctor._settle(outputs, Tracker(outputs=outputs))
+    assert shlex.split(finding.message.rpartition(": ")[2])[2:] == [f"resume={out}"]
+
+    out.mkdir(parents=True)
+    (out / folder.RECORD).touch()
+    monkeypatch.setattr(folder, "is_settled", lambda _: True)
+    _, output, _ = say(capsys, "train", f"resume={out}")
+    assert shlex.split(output.split("`")[1])[2:] == [str(out)]
+
+    said = store._broken(outputs / "mlflow.db", "text")
+    assert shlex.split(said.split("`")[1])[1] == str(outputs / "mlflow.db")
+
+
+def test_a_job_that_has_a_run_already_is_told_what_to_paste(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fiducial.config import compose
+    from fiducial.errors import InputError
+    from fiducial.runs import folder
+
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "7")
+    composed = compose([f"outputs={tmp_path / 'of mine'}", "name=a"])
+    out = folder.create(composed, "")
+    with pytest.raises(InputError) as refused:
+        folder.create(composed, "")
+    assert f"resume={out}" in shlex.split(str(refused.value).partition(" by ")[2].rpartition(", or")[0])

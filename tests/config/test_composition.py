@@ -293,3 +293,9 @@ def test_another_content_of_a_table_is_another_run(tmp_path: Path) -> None:
     assert identity("ababab") == plain
     assert len({plain, identity("ababba"), identity("ababab", "train train val val test test")}) == 3
     assert identity("ababab", "train val train val test test") != identity("ababab", "train train val val test test")
+
+
+def test_a_study_may_have_any_name() -> None:
+    """A preset can give it one that the command line would have to quote."""
+    of_study = compose([]).of_study("Pilot (Jürgen's)")
+    assert compose(of_study.overrides).cfg.study == "Pilot (Jürgen's)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,10 @@ def test_commands_name_an_outputs_folder_that_is_not_the_usual_one(
     assert "apply it to images" not in refused
     untracked = where_next(tmp_path / "outputs" / "runs" / "a" / "1", tracked=False)
     assert list(untracked) == ["pictures", "apply it to images"]
+
+
+def test_commands_can_be_pasted_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    out = tmp_path / "it's mine (1)" / "runs" / "a" / "1"
+    commands = {name: shlex.split(command) for name, command in where_next(out).items()}
+    assert commands["pictures"] == ["ls", f"{out}/figures"]
+    assert commands["apply it to images"][-2:] == ["--outputs", str(tmp_path / "it's mine (1)")]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fiducial.cli.command import run
 from fiducial.errors import InputError
-from fiducial.runs import outcome
+from fiducial.runs import folder, outcome
 
 COMMON = ["hardware=cpu", "hardware.threads=1", "tracking=none", "epochs=1", "model.widths=[4]", "model.dense=[8]"]
 
@@ -93,6 +93,15 @@ def test_other_names_of_classes(trained: Path, tmp_path: Path, capsys: pytest.Ca
     _, rows = evaluated(trained, *given)
     assert [row["label"] for row in rows if row["case"] in ("0.png", "1.png")] == ["0", "1"]
     assert "classes are taken by their numbers: sick for ill, healthy for well" in capsys.readouterr().out
+
+
+def test_classes_that_are_not_ascii(trained: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(trained, tmp_path / "runs" / "run" / "of_another")
+    config = (out / "config.yaml").read_text()
+    (out / "config.yaml").write_text(config.replace("- ill\n", "- übel\n").replace("- well\n", "- gut, wohl\n"))
+    path = table(tmp_path / "b", names="übel")
+    found = folder.changed(out, ["data=table", f"data.source.path={path}"])
+    assert list(found.data.source.classes) == ["übel", "gut, wohl"]
 
 
 def test_classes_in_another_order_are_refused(trained: Path, tmp_path: Path) -> None:

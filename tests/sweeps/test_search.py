@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from hydra.plugins.sweeper import Sweeper
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from optuna.trial import TrialState
 from PIL import Image
 from sqlalchemy import Engine, event
@@ -24,7 +23,6 @@ from fiducial.config import Composed, Groups, compose
 from fiducial.errors import InputError
 from fiducial.sweeps import sweep as sweeping
 from fiducial.sweeps.job import Ending, Spec, State
-from fiducial.sweeps.launcher import LocalLauncher
 from fiducial.sweeps.search import outage, storage, sweeper
 from fiducial.sweeps.search.grammar import split
 from fiducial.sweeps.search.pictures import _importances
@@ -396,21 +394,12 @@ class Batches:
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[SimpleNamespace]:
         self.sizes.append(len(job_overrides))
-        specs = [Spec(initial_job_idx + k, tuple(lines), None, "", "") for k, lines in enumerate(job_overrides)]
+        jobs = enumerate(tuple(line.lstrip("+") for line in lines) for lines in job_overrides)
+        specs = [Spec(initial_job_idx + k, lines, None, "", "") for k, lines in jobs]
         return [SimpleNamespace(return_value=self.run(spec)) for spec in specs]
 
 
-class Stream(Batches):
-    """A launcher that takes a run when there is room for it."""
-
-    def stream(self, jobs: Iterator[Spec], watch: Any, *, sweep: Path, num_jobs: int) -> None:
-        assert num_jobs == 10
-        for spec in jobs:
-            watch.ended(self.run(spec))
-
-
-@pytest.mark.parametrize(("kind", "sizes"), [(Batches, [4, 4, 2]), (Stream, [])])
-def test_it_is_a_hydra_sweeper(kind: type[Batches], sizes: list[int], tmp_path: Path) -> None:
+def test_it_is_a_hydra_sweeper(tmp_path: Path) -> None:
     def run(spec: Spec) -> Ending:
         out = tmp_path / "runs" / "x" / str(spec.number)
         out.mkdir(parents=True)
@@ -418,15 +407,12 @@ def test_it_is_a_hydra_sweeper(kind: type[Batches], sizes: list[int], tmp_path: 
         (out / "scores.json").write_text(json.dumps({"epoch": 1, "objective": objective}))
         return Ending(spec.number, "done", str(out))
 
-    config = compose(["search=random", "search.trials=10", "launcher.at_once=1"])
-    built = instantiate(config.sweep.search)
-    assert isinstance(built, Sweeper)
-    built.setup(hydra_context=None, task_function=None, config=OmegaConf.merge(config.cfg, config.sweep))
-    assert isinstance(built.launcher, LocalLauncher)
-    built.launcher = kind(run)
-    endings = built.sweep([f"outputs={tmp_path}", "model.dropout=interval(0,0.5)"])
+    sweeper = instantiate(compose(["search=random", "search.trials=10"]).sweep.search)
+    assert isinstance(sweeper, Sweeper)
+    sweeper.launcher = Batches(run)
+    endings = sweeper.sweep([f"outputs={tmp_path}", "model.dropout=interval(0,0.5)"])
     assert [ending.number for ending in endings] == list(range(10))
-    assert built.launcher.sizes == sizes
+    assert sweeper.launcher.sizes == [4, 4, 2]
 
 
 def test_owner_is_gone_with_its_lock(tmp_path: Path) -> None:

@@ -114,9 +114,11 @@ def test_a_command_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
     """Yield the URL of a PostgreSQL database on a socket of its own, without the password."""
-    pytest.importorskip("psycopg")
+    if not os.environ.get("CI"):
+        pytest.importorskip("psycopg")
     bins = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(shutil.which("initdb") or "/none").parent]
     if not (bins[-1] / "initdb").exists():
+        assert not os.environ.get("CI"), "PostgreSQL is missing"
         pytest.skip("PostgreSQL is not installed")
     with tempfile.TemporaryDirectory(prefix="search-") as temporary:  # short enough for a socket's path
         folder, user = Path(temporary), None

@@ -6,6 +6,7 @@ import argparse
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from fiducial.errors import InputError
@@ -99,6 +100,6 @@ def _settle(outputs: Path, tracker: Tracker) -> list[Finding]:
     for run in reconcile(outputs, tracker, elsewhere=True):
         died = "its process died; it is FAILED now, " if run.died else ""
         sent = "everything is delivered" if run.delivered else f"not everything could be delivered yet: {run.reason}"
-        how = f"; go on with it: fiducial train resume={run.out}" if run.died else ""
+        how = f"; go on with it: fiducial train {quote(f'resume={run.out}')}" if run.died else ""
         findings.append(Finding("ok" if run.delivered else "warning", f"run {run.id[:8]}", f"{died}{sent}{how}"))
     return findings or [Finding("ok", "interrupted runs", "none")]

@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from fiducial import ranks
@@ -171,7 +172,7 @@ def _resume(out: Path, composed: Composed | None = None) -> int:
     from fiducial.runs import folder
 
     if folder.is_settled(out):
-        print(f"{out} is finished; nothing to do. `fiducial evaluate {out}` shows its scores")
+        print(f"{out} is finished; nothing to do. `fiducial evaluate {quote(str(out))}` shows its scores")
         return 0
     if ranks.rank() > 0:
         return _join(out)

@@ -67,7 +67,7 @@ def _undone(key: str, content: Mapping[str, Any]) -> str:
     value: Any = content
     for part in key.split("."):
         value = _part(value, part)
-    return f"~{key}" if value is None else f"{key}={json.dumps(value)}"
+    return f"~{key}" if value is None else f"{key}={json.dumps(value, ensure_ascii=False)}"
 
 
 def _keys(content: Mapping[str, Any], path: str = "") -> Iterator[str]:

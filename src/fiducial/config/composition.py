@@ -30,7 +30,7 @@ from fiducial.config.contract import check_fit
 from fiducial.config.defaults import implied, without
 from fiducial.config.limits import check_values
 from fiducial.config.location import ROOT, Groups, conf_dir
-from fiducial.config.overrides import ROOTS, prepare, quoted, split
+from fiducial.config.overrides import ROOTS, assigned, prepare, quoted, split
 from fiducial.config.scalars import described, settings
 from fiducial.config.schema import GROUPS, PRESETS, SWEEP_GROUPS, RunConfig
 from fiducial.config.wrapped import WRAPPED, tell
@@ -75,7 +75,7 @@ class Composed:
         """Return the same configuration, told on the command line which study it belongs to."""
         cfg = self.cfg.copy()
         cfg.study = study
-        return replace(self, cfg=cfg, overrides=(*self.overrides, f"study={study}"))
+        return replace(self, cfg=cfg, overrides=(*self.overrides, assigned("study", study)))
 
     def identity(self) -> str:
         """Return the hash of all settings, and of the content of tables of cases, that can change a result.

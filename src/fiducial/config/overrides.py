@@ -64,7 +64,14 @@ def quoted(line: str) -> str:
     plain = not set(value) & set(SPECIAL)
     if not plain and not _exists(value):
         return line
-    inside = value.replace("'", "\\'")
+    return assigned(key, value)
+
+
+def assigned(key: str, text: str) -> str:
+    """Return the override that gives a key a text, in quotes where Hydra's grammar would take it for something else."""
+    if SIMPLE.fullmatch(text):
+        return f"{key}={text}"
+    inside = text.replace("'", "\\'")
     return f"{key}='{inside}'"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -77,12 +78,12 @@ def where_next(out: Path, *, predicts: bool = True, tracked: bool = True) -> dic
     """
     run = out.parents[1] if out.parent.name == "evaluations" else out
     outputs = next((parent.parent for parent in out.parents if parent.name == "runs"), Path("outputs"))
-    elsewhere = "" if outputs == Path("outputs").resolve() else f" --outputs {outputs}"
+    elsewhere = "" if outputs == Path("outputs").resolve() else f" --outputs {quote(str(outputs))}"
     apply = {"apply it to images": f"fiducial predict {run.name} IMAGES{elsewhere}"}
     if not predicts:
         apply = {"score it on other cases": f"fiducial evaluate {run.name} data=…{elsewhere}"}
     browse = {"all runs, in a browser": f"fiducial ui{elsewhere}"} if tracked else {}
-    return {**browse, "pictures": f"ls {out}/figures", **apply}
+    return {**browse, "pictures": f"ls {quote(f'{out}/figures')}", **apply}
 
 
 def _number(value: float) -> str:

@@ -31,6 +31,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -95,7 +96,8 @@ def create(composed: Composed, identity: str, *, title: str = "", sweep: Path | 
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     out: Path = Path(cfg.outputs) / "runs" / cfg.name / (ranks.job() or f"{now}-{secrets.token_hex(3)}")
     if out.exists():
-        raise InputError(f"{out} is there already: go on with it by resume={out}, or give torchrun another --rdzv-id")
+        again = quote(f"resume={out}")
+        raise InputError(f"{out} is there already: go on with it by {again}, or give torchrun another --rdzv-id")
     check_writable(Path(cfg.outputs))
     out.mkdir(parents=True)
     write_whole(out / CONFIG, OmegaConf.to_yaml(OmegaConf.create(composed.resolved())), lasting=True)
@@ -272,7 +274,7 @@ def _as_learned(lines: Sequence[str], cfg: Mapping[str, Any], groups: Groups) ->
     boxes = target.endswith(".BoxTable")  # may give labels of whole images, which are its own
     if "classes" not in takes or boxes != (spec["target"] == "boxes"):
         return []
-    learned = {"classes": json.dumps(list(spec["classes"]))}
+    learned = {"classes": json.dumps(list(spec["classes"]), ensure_ascii=False)}
     if "size" in takes and spec["target"] != "mask" and not spec["sequence"]:  # a mask is scored at its own size
         learned["size"] = json.dumps(list(spec["size"]))
     return [f"data.source.{key}={value}" for key, value in learned.items() if f"data.source.{key}" not in given]

@@ -14,6 +14,7 @@ head_start   the warm process, begun before everything is composed
 slots        how many jobs run at once on this machine, and what each gets of it
 pool         processes forked from a warm one, each with one job
 launcher     the pool as a Hydra launcher
+app          runs as jobs of Hydra's own
 cluster      what jobs on other machines have in common
 slurm        jobs of SLURM
 ray          tasks of a Ray cluster

@@ -49,7 +49,7 @@ class Spec:
         number: of the run in its sweep, from 0.
         overrides: what a command line would give.
         config_dir: folder of config groups of the user's own.
-        sweep: folder of the sweep.
+        sweep: folder of the sweep; empty for a run that belongs to none.
         title: what tells the run from the others of its sweep.
         pruning: of a search; None for a run that always goes to its end.
         composed: what the overrides ask for, where the sweep knows it already.
@@ -104,6 +104,22 @@ class Ending:
     message: str = ""
     seconds: float = 0.0
     objective: float | None = None
+
+
+class RunError(Exception):
+    """A run that Hydra asked for did not come to its end.
+
+    Attributes:
+        ending: how it ended instead.
+    """
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending)
+        self.ending = ending
+
+    def __str__(self) -> str:
+        where = f" ({self.ending.out})" if self.ending.out else ""
+        return f"the run is not done{where}, but {self.ending.state}: {self.ending.message or 'without a word'}"
 
 
 def told(error: BaseException) -> str:

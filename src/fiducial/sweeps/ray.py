@@ -13,7 +13,7 @@ from fiducial.errors import InputError
 from fiducial.sweeps.cluster import Cluster, Mail, work
 from fiducial.sweeps.job import Ending, Spec
 
-SHARED = ("FIDUCIAL_", "MLFLOW_")  # variables that a job needs wherever it runs
+SHARED = ("FIDUCIAL_", "MLFLOW_", "PG")  # how variables begin that a job needs wherever it runs; PG: those of libpq
 
 
 class RayLauncher(Cluster):
@@ -59,11 +59,12 @@ class RayLauncher(Cluster):
                 "launcher=ray: expected the package ray, which is not installed; pip install 'fiducial[ray]'"
             ) from error
         logs.mkdir(parents=True, exist_ok=True)
+        address = self._address or "local"  # none would be that of RAY_ADDRESS, or of the last `ray start`
         try:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            self._ray.init(self._address, log_to_driver=False, include_dashboard=False, ignore_reinit_error=True)
+            self._ray.init(address, log_to_driver=False, include_dashboard=False, ignore_reinit_error=True)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise InputError(f"launcher.address: expected a Ray cluster at {self._address}, got: {error}") from error
+            raise InputError(f"launcher.address: expected a Ray cluster at {address}, got: {error}") from error
         # a process for each job: what it leaves on a GPU is gone with it
         self._submit = self._ray.remote(max_calls=1, **self._options)(_work)
         self._logs = logs

@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
+from fiducial.config.overrides import assigned
 from fiducial.errors import InputError
 from fiducial.sweeps.cluster import Cluster, Mail, work
 from fiducial.sweeps.job import Ending, Spec
@@ -118,7 +119,7 @@ class SlurmLauncher(Cluster):
         GlobalHydra.instance().clear()
         hydra = Hydra.create_main_hydra2("fiducial", create_config_search_path(None))
         try:
-            overrides = [*QUIET, f"hydra.sweep.dir={logs}", "hydra.sweep.subdir=."]
+            overrides = [*QUIET, assigned("hydra.sweep.dir", str(logs)), "hydra.sweep.subdir=."]
             config = hydra.compose_config(None, overrides, run_mode=RunMode.MULTIRUN, with_log_configuration=False)
             HydraConfig.instance().set_config(config)
             self._hydra = HydraContext(config_loader=hydra.config_loader, callbacks=_callbacks()), config

@@ -50,7 +50,9 @@ def execute(spec: Spec, report: Report = lambda progress: None) -> Ending:
                 cfg = folder.renew(out, composed)
                 take(out, spec.title, Path(spec.sweep), component(cfg.tracking))
             else:
-                out = folder.create(composed, identity, title=spec.title, sweep=Path(spec.sweep))
+                out = folder.create(
+                    composed, identity, title=spec.title, sweep=Path(spec.sweep) if spec.sweep else None
+                )
             return _ended(spec, out, _attempt(spec, out, resume, report), time.monotonic() - begin)
     except LockHeldError:
         return Ending(spec.number, "elsewhere")

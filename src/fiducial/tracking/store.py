@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -256,7 +257,7 @@ def _schema_health(path: Path, version: str) -> Finding:
         "error",
         "schema",
         f"expected version {expected} for the installed MLflow, got {version}; make a copy of {path}, "
-        f"then run `mlflow db upgrade {_PREFIX}{path}` (or install the MLflow that wrote it)",
+        f"then run `mlflow db upgrade {quote(f'{_PREFIX}{path}')}` (or install the MLflow that wrote it)",
     )
 
 
@@ -296,5 +297,5 @@ def _broken(path: Path, reason: str) -> str:
     return (
         f"expected an MLflow database at {path}, got: {reason}. Move the file away; the next run makes a new "
         "one, and runs whose journal is still undelivered arrive in it. To save what can be read: "
-        f"`sqlite3 {path} .recover | sqlite3 recovered.db`"
+        f"`sqlite3 {quote(str(path))} .recover | sqlite3 recovered.db`"
     )

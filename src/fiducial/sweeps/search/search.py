@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from fiducial.config.overrides import assigned
 from fiducial.config.scalars import targets
 from fiducial.redaction import redact_override, redact_text
 from fiducial.runs import folder
@@ -61,7 +62,7 @@ class Search:
         assert isinstance(config, DictConfig)
         self.config = config
         named = any(line.startswith("study=") for line in overrides)
-        self._overrides = overrides if named else (*overrides, f"study={self.study}")
+        self._overrides = overrides if named else (*overrides, assigned("study", self.study))
         self._config_dir = config_dir
         self._opened: Trials | None = None
         self._running: dict[str, int] = {}  # number of the trial that has these settings in hand

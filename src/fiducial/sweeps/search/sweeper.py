@@ -1,4 +1,4 @@
-"""The group `search` as a Hydra sweeper. No torch, no Optuna."""
+"""The group `search` as a Hydra sweeper, which Hydra itself knows by `hydra/sweeper=fiducial`. No torch, no Optuna."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import JobReturn
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -17,9 +18,11 @@ from omegaconf import DictConfig
 from fiducial.config import SWEEP_GROUPS, Composed, Groups, compose, settings
 from fiducial.config.composition import PLACES, WITHOUT_EFFECT
 from fiducial.config.construction import component
+from fiducial.config.overrides import prepare
 from fiducial.config.scalars import described
 from fiducial.errors import InputError
-from fiducial.sweeps.job import Ending, Spec
+from fiducial.sweeps.job import Ending, RunError, Spec, told
+from fiducial.sweeps.launcher import own_folder
 from fiducial.sweeps.search.grammar import first_values, split
 from fiducial.sweeps.search.results import COSTS, check_objectives, direction
 from fiducial.sweeps.search.samplers import GRID, PRUNERS, SAMPLERS, check_sampler, node
@@ -27,6 +30,7 @@ from fiducial.sweeps.search.search import TICK_SECONDS, Search
 from fiducial.sweeps.search.space import Choice, Space
 from fiducial.sweeps.search.storage import storage_url
 from fiducial.sweeps.search.study import Question
+from fiducial.wording import counted
 
 NUM_TRIALS = 50
 
@@ -45,7 +49,8 @@ class OptunaSweeper(Sweeper):
         storage: URL of the database; by default a SQLite file in the outputs folder.
         study: name of the study in the database; by default it follows from all that decides the results.
         seed: of what is drawn; by default the run's seed.
-        batch: runs that are proposed together, where a launcher takes only that.
+        batch: runs that are proposed together where Hydra itself runs the search (`hydra/sweeper=fiducial`), whose
+            launchers take no other; `fiducial train -m` proposes each when there is room for it.
 
     Raises:
         InputError: an option makes no sense.
@@ -85,31 +90,43 @@ class OptunaSweeper(Sweeper):
             )
         self._trials, self._space, self._objectives = trials, space or {}, objectives
         self._storage, self._study, self._seed, self._batch = storage, study, seed, batch
+        self._config_dir: str | None = None
         self.launcher: Any = None
 
     def setup(self, *, hydra_context: HydraContext | None, task_function: TaskFunction, config: DictConfig) -> None:
-        """Build the launcher that the configuration names; the other arguments are Hydra's custom."""
-        self.hydra_context, self.config = hydra_context, config
-        self.launcher = component(config.launcher)
-        self.launcher.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        """Build the launcher that Hydra's configuration names."""
+        from hydra.core.plugins import Plugins
+
+        assert hydra_context is not None, "Hydra sets its sweepers up"
+        self._config_dir = own_folder(config.hydra)
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> list[Ending]:
-        """Run a search to its end; return how each run ended."""
-        search = self.search(arguments, None)
+        """Run a search that Hydra itself asks for to its end, batch by batch; return how each run ended.
+
+        Raises:
+            IncompleteError: some runs are not done.
+            InputError: there is a pruner, whose questions no launcher of Hydra's passes on.
+        """
+        from fiducial.sweeps.sweep import IncompleteError
+
+        if self._pruner:
+            raise InputError(
+                "search.pruner: Hydra's launchers end no run early; leave it out, or use fiducial train -m"
+            )
+        search, groups = self.search(arguments, self._config_dir), Groups.find(self._config_dir)
         endings: list[Ending] = []
         try:
-            if hasattr(self.launcher, "stream"):
-                watch = _Watch(search, endings)
-                self.launcher.stream(search.specs(), watch, sweep=search.out, num_jobs=len(search))
-            else:
-                for batch in _batches(search.specs(), self._batch):
-                    returned = self.launcher.launch([list(spec.overrides) for spec in batch], batch[0].number)
-                    for one in returned:
-                        endings.append(one.return_value)
-                        search.ended(one.return_value)
+            for batch in _batches(search.specs(), self._batch):
+                lines = [prepare(spec.overrides, groups) for spec in batch]
+                returned = self.launcher.launch(lines, initial_job_idx=len(endings))
+                known = [replace(_ending(one), number=spec.number) for spec, one in zip(batch, returned, strict=True)]
+                endings += map(search.ended, known)
             search.settle()
         finally:
             search.close()
+        if left := sum(ending.state != "done" for ending in endings):
+            raise IncompleteError(f"{left} of {counted(len(endings), 'run')} are not done; the same command goes on")
         return endings
 
     def search(self, arguments: Sequence[str], config_dir: str | None) -> Search:
@@ -161,27 +178,6 @@ class OptunaSweeper(Sweeper):
         return min(self._trials or size, size)
 
 
-class _Watch:
-    """Tells a search how its runs ended."""
-
-    def __init__(self, search: Search, endings: list[Ending]) -> None:
-        self._search, self._endings = search, endings
-
-    def started(self, spec: Spec) -> None:
-        """Nothing to tell."""
-
-    def progressed(self, progress: object) -> None:
-        """Nothing to tell."""
-
-    def ended(self, ending: Ending) -> None:
-        """Tell it."""
-        self._endings.append(ending)
-        self._search.ended(ending)
-
-    def tick(self) -> None:
-        """Nothing to tell."""
-
-
 def find(arguments: Sequence[str], config_dir: str | None = None) -> Search | None:
     """Return the search that a command line asks for, or None if it asks for none.
 
@@ -194,6 +190,22 @@ def find(arguments: Sequence[str], config_dir: str | None = None) -> Search | No
     sweeper = component({**described(start.sweep.search), "_recursive_": False})
     found: Search = sweeper.search(arguments, config_dir)
     return found
+
+
+def _ending(returned: JobReturn) -> Ending:
+    """Return how the run of a job of Hydra's ended."""
+    try:
+        ending = returned.return_value
+    except RunError as error:
+        return error.ending
+    except Exception as error:
+        return Ending(0, "failed", message=told(error))
+    if not isinstance(ending, Ending):
+        raise InputError(
+            "hydra/sweeper=fiducial: expected an app whose function returns how a run ended, such as "
+            f"fiducial.sweeps.app.job, got one that returns {type(ending).__name__}"
+        )
+    return ending
 
 
 def _batches(specs: Iterator[Spec | None], size: int) -> Iterator[list[Spec]]:
