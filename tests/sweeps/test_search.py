@@ -640,6 +640,23 @@ def test_a_database_that_stays_away_ends_the_search_and_the_next_finds_it_all(
     assert states(second) == [TrialState.COMPLETE] * 3
 
 
+def test_a_database_is_asked_once_more_before_it_counts_as_away(
+    make: Make, database: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(outage, "FIRST_PAUSE", 1000.0)
+    search = make(total=2)
+    specs = search.specs()
+    for _ in range(2):
+        spec = next(specs)
+        assert spec is not None
+        database.away = True
+        end(search, spec)
+        database.away = False
+    search.settle()
+    assert states(search) == [TrialState.COMPLETE] * 2
+
+
 def test_a_sweep_whose_database_stays_away_shows_what_failed(
     tmp_path: Path, database: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
