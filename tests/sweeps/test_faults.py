@@ -84,17 +84,17 @@ def wait_until(condition: Callable[[], bool], seconds: float = 300, pause: float
         time.sleep(pause)
 
 
-def test_a_job_that_ends_badly_costs_that_job_alone(place: Path) -> None:
-    shutil.copy(Path(__file__).with_name("misbehave.py"), place)
-    (place / "mine" / "loss").mkdir(parents=True)
+def misbehaving(folder: Path) -> list[str]:
+    """Put a loss that misbehaves into a folder, as an option; return what picks it."""
+    shutil.copy(Path(__file__).with_name("misbehave.py"), folder)
+    (folder / "mine" / "loss").mkdir(parents=True)
     option = "_target_: misbehave.Misbehave\ncontract: {head: softmax}\n"
-    (place / "mine" / "loss" / "misbehave.yaml").write_text(option)
-    sweep = [
-        "--config-dir",
-        "mine",
-        "loss=misbehave",
-        "loss.how=hang,raise,exit,kill,fine,end",
-    ]
+    (folder / "mine" / "loss" / "misbehave.yaml").write_text(option)
+    return ["--config-dir", "mine", "loss=misbehave"]
+
+
+def test_a_job_that_ends_badly_costs_that_job_alone(place: Path) -> None:
+    sweep = [*misbehaving(place), "loss.how=hang,raise,exit,kill,fine,end"]
     said = finish(place, *sweep, "launcher.silent_minutes=0.5", code=1)
     assert "4 of 6 runs failed and 1 of 6 runs stopped from outside" in said
     for reason in ("hung: no step", "RuntimeError: the loss is", "exited with code 3", "SIGKILL"):
@@ -185,11 +185,7 @@ def test_killed_in_the_middle_of_a_write_into_the_database_it_goes_on(place: Pat
 
 
 def test_a_killed_worker_of_a_search_is_tried_again_and_counts_once(place: Path) -> None:
-    shutil.copy(Path(__file__).with_name("misbehave.py"), place)
-    (place / "mine" / "loss").mkdir(parents=True)
-    option = "_target_: misbehave.Misbehave\ncontract: {head: softmax}\n"
-    (place / "mine" / "loss" / "misbehave.yaml").write_text(option)
-    search = ["--config-dir", "mine", "search=grid", "search.study=fates", "loss=misbehave", "loss.how=kill,fine"]
+    search = [*misbehaving(place), "search=grid", "search.study=fates", "loss.how=kill,fine"]
     said = finish(place, *search, code=1)
     assert "1 of 2 runs failed" in said
     assert "SIGKILL" in said

@@ -148,10 +148,8 @@ class Search:
         left: list[FrozenTrial | Trial] | None = None
         failed = True  # are put up for another try, once
         while True:
-            if self._outage.is_long and not self._running:
-                raise self._stays_away()
-            spec = None
-            if self._outage.is_due:
+            spec, is_last_try = None, self._outage.is_long and not self._running
+            if self._outage.is_due or is_last_try:
                 with self._outage.noted():
                     self._catch_up()
                     if left is None:
@@ -163,6 +161,8 @@ class Search:
                     if (spec := self._spec(trial)) is None:
                         continue
                 if self._outage.error:
+                    if is_last_try:
+                        raise self._stays_away()
                     left = None  # what it was asked for last may be in the database, and unknown here
             yield spec
 
@@ -200,11 +200,12 @@ class Search:
             AwayError: it stays away.
         """
         while self._untold:
-            if self._outage.is_long:
-                raise self._stays_away()
-            if self._outage.is_due:
+            is_last_try = self._outage.is_long
+            if self._outage.is_due or is_last_try:
                 with self._outage.noted():
                     self._catch_up()
+                if self._outage.error and is_last_try:
+                    raise self._stays_away()
             else:
                 time.sleep(TICK_SECONDS)
 

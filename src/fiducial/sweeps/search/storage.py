@@ -48,7 +48,15 @@ def answering(url: str) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, StorageInternalError, OSError) as error:
-        raise AwayError(f"search.storage={redact_text(url)} does not answer: {reason(error)}") from error
+        raise AwayError(f"search.storage={redact_text(url)} does not answer: {_said(error)}") from error
+
+
+def _said(error: BaseException) -> str:
+    """Return what a database, or the way to it, said; not what its asker was busy with, as `reason` would find."""
+    of_library = error.__cause__ or error
+    innermost = getattr(of_library, "orig", None) or of_library
+    lines = str(innermost).splitlines() or [""]
+    return redact_text(f"{type(innermost).__name__}: {lines[0]}"[:300])
 
 
 def storage_url(given: str | None, outputs: Path) -> str:
