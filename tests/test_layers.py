@@ -24,8 +24,8 @@ LAYERS = (
     ("tasks",),
     ("paired",),
     ("data", "models", "losses", "metrics", "tracking", "statistics", "hardware", "checkpoints"),
-    ("config", "types", "randomness", "objective"),
-    ("errors", "garbage", "ranks", "redaction", "wording"),
+    ("config", "types", "randomness"),
+    ("errors", "garbage", "objective", "ranks", "redaction", "wording"),
 )
 HEAVY = {
     "torch",

@@ -6,13 +6,12 @@ A constructor checks its own arguments, but only once torch is there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from fiducial.config.defaults import defaults
-from fiducial.config.scalars import settings
 from fiducial.errors import InputError, nearest
 from fiducial.redaction import has_credentials
 
@@ -54,13 +53,16 @@ RANGES: dict[str, dict[str, Range]] = {
 CLASS_WEIGHTS, BALANCED = ("loss.weight", "loss.pos_weight"), "balanced"
 
 
-def check_values(cfg: DictConfig) -> None:
+def check_values(cfg: DictConfig, found: Mapping[str, Any]) -> None:
     """Refuse values that no run can use.
+
+    Args:
+        cfg: a configuration that knows its data, at `data.spec`.
+        found: its scalar settings, by dotted key.
 
     Raises:
         InputError: naming the key, what is expected, and what came.
     """
-    found = settings(cfg)
     for key, value in found.items():
         limits = RANGES.get(key.partition(".")[0] if "." in key else "", {}).get(key.rpartition(".")[2])
         if limits and not all(_within(number, limits) for number in _numbers(value)):
