@@ -30,6 +30,17 @@ MODALITIES = "data=phantom_modalities"
         (f"{MODALITIES} model=late_fusion model.backbone.widths=[4,4,4,4,4,4]", "model.backbone: after block"),
         ("model.norm=group model.widths=[12]", "model: norm=group needs widths that num_groups divides; got 12 and 8"),
         ("model.padding=same model.kernel_size=4", "model: padding=same needs an odd kernel_size; got 4"),
+        ("data=phantom_sequence model=cnn_rnn model.widths=[8,8,8,8,8,8,8]", "model: norm=group is left with one"),
+        ("data=phantom_sequence model=cnn_rnn model.widths=[12]", "model: norm=group needs widths that num_groups"),
+        ("model=resnet18 model.widths=[8,16]", "model.widths must have one entry for each of four stages; got [8, 16]"),
+        ("data.channel_dropout=0.3", "data.channel_dropout is for images of several channels"),
+        (f"{MODALITIES} data.missing=[0,1]", "data.missing must be some, and not all, of the channels 0 to 1; got [0"),
+        (f"{MODALITIES} data.missing=[2]", "data.missing must be some, and not all, of the channels 0 to 1; got [2]"),
+        ("data=phantom_segmentation data.sampling=balanced", "is for labels; these cases have mask; for masks data.pa"),
+        ("data=phantom_boxes data.sampling=balanced", "data.sampling=balanced is for labels; these cases have boxes"),
+        ("data=phantom_segmentation data.patches.size=[16,16,16]", "must have 2 extents, as the images have axes"),
+        ("data=phantom_segmentation data.patches.foreground=2", "data.patches.foreground must be between 0 and 1"),
+        ("data=phantom_boxes task.max_boxes=0", "task.max_boxes must be at least 1; got 0"),
         ("model=renet model.patch=[2,2,2]", "model.patch must have one entry for each of 2 layers; got [2, 2, 2]"),
         ("loss.weight=[1,2,3]", "loss.weight: expected balanced or 2 numbers, got 3"),
         ("loss=bce loss.pos_weight=[1,2]", "loss.pos_weight: expected balanced or 1 numbers, got 2"),
@@ -67,7 +78,8 @@ def test_what_does_not_suit(line: str, message: str) -> None:
         "data.source.target=ordinal loss=ordinal loss.pos_weight=[1,2,3]",
         "augment=flip augment.flip_axes=[-2,1]",
         "data.mean=0.4 data.std=[0.2]",
-        f"{MODALITIES} data.mean=[1,2]",
+        f"{MODALITIES} data.mean=[1,2] data.channel_dropout=0.3 data.missing=[1]",
+        "data.sampling=balanced",
         "optimizer=full_batch data.batch_size=full",
         "optimizer=full_batch data=phantom_segmentation",
         "optimizer=full_batch experiment=tutorial_lenet ~data.batch_size",
@@ -109,6 +121,10 @@ def test_classes_of_others_say_so_themselves(line: str, tmp_path: Path, monkeypa
     (tmp_path / "own_classes.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
     assert compose(line.split()).overrides
+
+
+def test_to_look_at_data_asks_for_no_network_that_fits_them() -> None:
+    assert compose(["data.source.size=[8,8]"], look_only=True).cfg.data.spec.size == [8, 8]
 
 
 def test_what_only_training_looks_at_is_no_fault_of_a_trained_run() -> None:

@@ -20,7 +20,8 @@ from fiducial.objective import epoch_metrics
 
 TASKS = "fiducial.tasks."
 DATA, AUGMENT = "fiducial.data.module.DataModule", "fiducial.data.augment.Augment"
-PLAIN_CNN, RENET = "fiducial.models.plain_cnn.PlainCNN", "fiducial.models.renet.ReNet"
+PLAIN_CNN, CNN_RNN = "fiducial.models.plain_cnn.PlainCNN", "fiducial.models.cnn_rnn.CNNRNN"
+RENET, RESNET = "fiducial.models.renet.ReNet", "fiducial.models.resnet.ResNet"
 FOCAL_SIGMOID = "monai.losses.FocalLoss"
 SHAPES = ("size", "widths", "kernel_size", "pooling", "pool_after", "padding", "norm", "num_groups")
 
@@ -38,6 +39,7 @@ def check_agreement(cfg: DictConfig, found: Mapping[str, Any]) -> None:
     spec = cfg.data.spec
     if found.get("data._target_") == DATA:
         _check_channels(found, spec.channels)
+        _check_sampling(found, spec)
     if found.get("augment._target_") == AUGMENT:
         _check_augmentation(found, spec)
     for place in ("model", WRAPPED):
@@ -107,6 +109,23 @@ def _check_channels(found: Mapping[str, Any], channels: int) -> None:
         value = found.get(key)
         if isinstance(value, list) and len(value) not in (1, channels):
             raise InputError(f"{key}: expected one value or {channels}, one per channel; got {value}")
+    if found.get("data.channel_dropout") and channels == 1:
+        raise InputError("data.channel_dropout is for images of several channels, one of which always stays; got one")
+    missing = found.get("data.missing", [])
+    if not set(missing) < set(range(channels)):
+        raise InputError(f"data.missing must be some, and not all, of the channels 0 to {channels - 1}; got {missing}")
+
+
+def _check_sampling(found: Mapping[str, Any], spec: DictConfig) -> None:
+    if found.get("data.sampling") == "balanced" and spec.target in ("mask", "boxes"):
+        hint = "; for masks data.patches.foreground balances classes" if spec.target == "mask" else ""
+        raise InputError(f"data.sampling=balanced is for labels; these cases have {spec.target}{hint}")
+    for name in ("size", "window"):
+        value = found.get(f"data.patches.{name}")
+        if spec.target == "mask" and value is not None and len(value) != spec.spatial_dims:
+            raise InputError(
+                f"data.patches.{name} must have {spec.spatial_dims} extents, as the images have axes; got {value}"
+            )
 
 
 def _check_augmentation(found: Mapping[str, Any], spec: DictConfig) -> None:
@@ -128,15 +147,21 @@ def _check_augmentation(found: Mapping[str, Any], spec: DictConfig) -> None:
 
 def _check_network(place: str, found: Mapping[str, Any]) -> None:
     target = found.get(f"{place}._target_")
-    if target not in (PLAIN_CNN, RENET):
+    if target not in (PLAIN_CNN, CNN_RNN, RENET, RESNET):
         return
     given = {key.removeprefix(f"{place}."): value for key, value in found.items() if key.startswith(f"{place}.")}
     options = {**defaults(target), **given}
+    if target == RESNET:
+        if len(options["widths"]) != 4:
+            raise InputError(f"{place}.widths must have one entry for each of four stages; got {options['widths']}")
+        return
     if target == RENET:
         patch, layers = options["patch"], options["num_layers"]
         if isinstance(patch, list) and len(patch) != layers:
             raise InputError(f"{place}.patch must have one entry for each of {layers} layers; got {patch}")
         return
+    if target == CNN_RNN:
+        options |= {"size": options["size"][1:], "pooling": "max", "pool_after": None, "padding": "same"}
     try:
         list(extent.blocks(**{name: options[name] for name in SHAPES}))
     except InputError as error:

@@ -100,7 +100,7 @@ def compose(
     Args:
         overrides: as on the command line.
         config_dir: a folder of config groups of the user's own.
-        look_only: that nothing is learned: cases may lack their labels.
+        look_only: that nothing is learned: cases may lack their labels, and no network need suit them.
         trained: that the run is trained, perhaps on other data: what only training looks at is left as it was.
 
     Raises:
@@ -174,9 +174,10 @@ def _complete(
         check_fit(cfg, {**choices, **inner}, groups)
         found = settings(cfg)
         check_values(cfg, found)
-        check_agreement(cfg, found)
         _check_run(cfg)
-        if not trained:
+        if not look_only:
+            check_agreement(cfg, found)
+        if not look_only and not trained:
             check_objectives(cfg, found)
             if OmegaConf.select(cfg, "optimizer.contract.full_batch"):
                 check_full_batch(cfg, _giver("data.batch_size", overrides, choices, groups))

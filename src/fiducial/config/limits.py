@@ -25,13 +25,13 @@ RANGES: dict[str, dict[str, Range]] = {
     "data": {
         **dict.fromkeys(("batch_size", "images_per_subject", "num_subjects", "per_case"), COUNT),
         **dict.fromkeys(("num_workers", "seed"), NOT_NEGATIVE),
-        "channel_dropout": PART,
+        **dict.fromkeys(("channel_dropout", "foreground"), PART),
         "num_folds": (2, None),
         "std": (1e-9, None),
     },
     "model": {
         **dict.fromkeys(("kernel_size", "widths", "dense", "channels", "hidden"), COUNT),
-        **dict.fromkeys(("num_layers", "num_features", "num_groups"), COUNT),
+        **dict.fromkeys(("num_layers", "num_features", "num_groups", "patch"), COUNT),
         **dict.fromkeys(("dropout", "conv_dropout", "dropout_prob", "dropout_rate"), PART),
     },
     "loss": {"gamma": NOT_NEGATIVE, "label_smoothing": PART},
@@ -40,7 +40,7 @@ RANGES: dict[str, dict[str, Range]] = {
     "task": {
         **dict.fromkeys(("threshold", "hit", "min_score", "doubles"), PART),
         "overlap": (0, 0.99),
-        "windows_at_once": COUNT,
+        **dict.fromkeys(("windows_at_once", "max_boxes"), COUNT),
         "tolerance": NOT_NEGATIVE,
     },
     "augment": {
