@@ -24,8 +24,8 @@ LAYERS = (
     ("tasks",),
     ("paired",),
     ("data", "models", "losses", "metrics", "tracking", "statistics", "hardware", "checkpoints"),
-    ("config", "types", "randomness", "objective", "ranks"),
-    ("errors", "garbage", "redaction", "wording"),
+    ("config", "types", "randomness", "ranks"),
+    ("errors", "garbage", "objective", "redaction", "wording"),
 )
 HEAVY = {
     "torch",

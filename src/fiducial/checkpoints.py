@@ -20,7 +20,8 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from fiducial.errors import InputError, nearest
+from fiducial.config.agreement import no_such_metric
+from fiducial.errors import InputError
 from fiducial.objective import lower_is_better
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
@@ -201,11 +202,7 @@ class Checkpoints(Checkpoint):
     def _value(self, trainer: pl.Trainer) -> float:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if self.objective not in metrics:
-            available = sorted(name for name in metrics if name.startswith("val/"))
-            raise InputError(
-                f"objective={self.objective}: there is no such metric{nearest(self.objective, available)} "
-                f"(available: {', '.join(available)})"
-            )
+            raise InputError(no_such_metric("objective", self.objective, list(metrics)))
         value = metrics[self.objective]
         if value != value and self.objective not in SOMETIMES:
             raise InputError(

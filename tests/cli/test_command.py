@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 
 from fiducial import __version__
 from fiducial.cli.command import VERBS, main
-from fiducial.config import GROUPS, Groups
+from fiducial.config import GROUPS, SWEEP_GROUPS, Groups
 
 
 def say(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[Any, str, str]:
@@ -49,12 +50,18 @@ def test_help_of_a_verb_has_examples(verb: str, fiducial: Any) -> None:
     assert f"fiducial {verb}" in answer.output.partition("examples:")[2]
 
 
-def test_help_of_train_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    code, output, _ = say(capsys, "train", "--help")
+@pytest.mark.parametrize(
+    ("verb", "groups"),
+    [("train", GROUPS), ("evaluate", [g for g in GROUPS if g not in SWEEP_GROUPS]), ("predict", ["hardware"])],
+)
+def test_help_lists_every_option_that_a_verb_takes(
+    verb: str, groups: Sequence[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, output, _ = say(capsys, verb, "--help")
     assert code == 0
     lines = [line.split(maxsplit=1) for line in output.partition("groups and options")[2].splitlines()[1:] if line]
     listed = {group: options.split(", ") for group, options in lines}
-    assert listed == Groups.find().all()
+    assert listed == {group: Groups.find().options(group) for group in groups}
 
 
 @pytest.mark.slow
@@ -117,6 +124,8 @@ ERRORS = [
     (["train", "epochs=abc"], "epochs: expected int, got 'abc'"),
     (["train", "model=densenet121", "data=breastmnist"], "needs data.spec.size to be at least 29"),
     (["train", "--config-dir", "nowhere"], "--config-dir must name a folder of config groups; got 'nowhere'"),
+    (["train", "objective=val/auroq"], "objective=val/auroq: there is no such metric; did you mean val/auroc?"),
+    (["train", "model.widths=[8,16,32,64]"], "model: after block 4 nothing is left of a 32×32 image; use fewer"),
     (["options", "modle"], "there is no group 'modle'; did you mean model?"),
 ]
 

@@ -204,7 +204,7 @@ def test_a_run_whose_table_has_changed_is_not_gone_on_with(tmp_path: Path) -> No
         f"{n}.png,{'ab'[n % 2]},{['train', 'val', 'test'][n // 2]}\n" for n in range(6)
     )
     table.write_text(content)
-    size = ["data.source.size=[8,8]", "data.source.channels=1", f"outputs={tmp_path / 'outputs'}"]
+    size = ["data.source.size=[16,16]", "data.source.channels=1", f"outputs={tmp_path / 'outputs'}"]
     composed = compose(["data=table", f"data.source.path={table}", *size])
     out = folder.create(composed, composed.identity())
     table.write_text(content.replace("4.png,a", "4.png,b"))

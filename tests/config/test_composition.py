@@ -171,7 +171,7 @@ def test_many_at_once_are_what_each_is_alone() -> None:
         ["optimizer=sgd", "optimizer.momentum=0.5", "+trainer.benchmark=false", "loss=focal", "name=own"],
         ["optimizer=sgd"],
         ["experiment=medmnist_resnet18", "debug=overfit", "epochs=3", "launcher.at_once=2"],
-        ["experiment=medmnist_resnet18", "debug=overfit", "trainer.log_every_n_steps=7", "data=pneumoniamnist"],
+        ["experiment=medmnist_resnet18", "debug=overfit", "trainer.num_sanity_val_steps=0", "data=pneumoniamnist"],
         ["experiment=medmnist_resnet18", "data=pneumoniamnist", "data.batch_size=64"],
         ["data=phantom_modalities", "model=late_fusion", "model.backbone=plain_cnn", "model.backbone.widths=[4]"],
         ["data=phantom_modalities", "model=late_fusion", "model.backbone=plain_cnn"],
@@ -283,7 +283,7 @@ def test_another_content_of_a_table_is_another_run(tmp_path: Path) -> None:
         names = ["train", "train", "val", "val", "test", "test"]
         lines = [f"{n}.png,{label},{name}" for n, (label, name) in enumerate(zip(labels, names, strict=True))]
         table.write_text("path,label,split\n" + "\n".join(lines) + "\n")
-        line = ["data=table", f"data.source.path={table}", "data.source.size=[8,8]", "data.source.channels=1"]
+        line = ["data=table", f"data.source.path={table}", "data.source.size=[16,16]", "data.source.channels=1"]
         if split is not None:
             splits.write_text("case,split\n" + "".join(f"{n}.png,{name}\n" for n, name in enumerate(split.split())))
             line.append(f"data.splits={splits}")

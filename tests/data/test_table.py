@@ -80,7 +80,7 @@ def test_numbers_may_be_names(tmp_path: Path, table: Any) -> None:
     assert source.cases.label.tolist() == [1, 0, 1, 0, 1, 0]
     told = [f"data.source.path={tmp_path / 'table.csv'}", "data.source.classes=[1,0]", "data.leave_out=3"]
     table(text)
-    composed = compose(["data=table", *told])
+    composed = compose(["data=table", "data.source.size=[16,16]", *told])
     assert composed.cfg.data.spec.classes == ["1", "0"]
     moved = assigned(source, leave_out=composed.cfg.data.leave_out)
     assert moved.split.tolist().count("test") == 1

@@ -132,11 +132,11 @@ def test_plateau_divides_the_learning_rate_when_the_objective_stands(train: Trai
 
 
 def test_full_batch_takes_one_step_an_epoch(train: Train) -> None:
-    out = train("optimizer=full_batch", "epochs=3")
+    out = train("optimizer=full_batch", "data.batch_size=full", "epochs=3")
     assert torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 3
 
 
-@pytest.mark.parametrize("rest", [(), ("epochs=1", "optimizer=full_batch", "optimizer.lr=0.3")])
+@pytest.mark.parametrize("rest", [(), ("epochs=1", "optimizer=full_batch", "optimizer.lr=0.3", "data.batch_size=full")])
 def test_accumulated_batches_are_one_batch(rest: tuple[str, ...], train: Train, weights: Any) -> None:
     """Of 24 cases 7, 7 and 7, 3 are two steps, as 14 and 10 are; one batch alone is not halved."""
     network = ("model.widths=[4]", "model.dense=[4]", "optimizer=sgd", "optimizer.lr=0.3", "epochs=2")

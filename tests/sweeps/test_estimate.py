@@ -31,7 +31,7 @@ from fiducial.sweeps.sweep import launcher_of
 @pytest.mark.parametrize("width", [80, 140])
 def test_a_plan_cuts_nothing_at_80_columns(tmp_path: Path, width: int) -> None:
     values = ("optimizer.lr=1e-3,1e-4", "model.widths=[8],[8,16,32,64,128]", "seed=0,1,2", "epochs=120")
-    plan = Plan.of(["model=plain_cnn", *values, f"outputs={tmp_path}"], None)
+    plan = Plan.of(["model=plain_cnn", "model.padding=same", *values, f"outputs={tmp_path}"], None)
     one = Measured(0, "done", steps=250, step_seconds=0.123, epoch_seconds=31.0)
     measured = {job.cost: one for job in plan.jobs}
     console = Console(record=True, width=width, file=io.StringIO(), highlight=False)

@@ -21,7 +21,7 @@ def spec(tmp_path: Path) -> Spec:
     """A job that learns from a table, as the sweep composed it when it began."""
     lines = ["path,label"]
     for number in range(8):
-        Image.fromarray(np.full((8, 8), 30 * number, np.uint8)).save(tmp_path / f"{number}.png")
+        Image.fromarray(np.full((16, 16), 30 * number, np.uint8)).save(tmp_path / f"{number}.png")
         lines.append(f"{number}.png,{'ab'[number % 2]}")
     (tmp_path / "cases.csv").write_text("\n".join(lines) + "\n")
     overrides = ("data=table", f"data.source.path={tmp_path / 'cases.csv'}", f"outputs={tmp_path / 'outputs'}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fiducial.cli.options import groups_and_options
+from fiducial.config import GROUPS, SWEEP_GROUPS
 from fiducial.errors import InputError
 from fiducial.garbage import spared
 
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of runs (default: outputs)")
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of config groups of your own")
+    parser.epilog = f"{EXAMPLES}\n{groups_and_options([group for group in GROUPS if group not in SWEEP_GROUPS])}"
 
 
 def run(args: argparse.Namespace) -> int:

@@ -49,6 +49,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def groups_and_options(chosen: Sequence[str] = GROUPS) -> str:
+    """Return what the help of a verb says of the groups that it takes."""
+    groups = Groups.find()
+    lines = [f"  {group:<12}{', '.join(groups.options(group))}" for group in chosen]
+    return "groups and options (`fiducial options GROUP` says what each is):\n" + "\n".join(lines)
+
+
 def _list(groups: Groups, chosen: Sequence[str]) -> None:
     for group in chosen:
         print(f"{group}=")

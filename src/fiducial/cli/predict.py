@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fiducial.cli.options import groups_and_options
 from fiducial.errors import InputError
 from fiducial.garbage import spared
 from fiducial.wording import counted
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--layer", metavar="NAME", help="of the network, that is mapped (default: the last with an extent)"
     )
     parser.add_argument("--outputs", default="outputs", metavar="DIR", help="folder of runs (default: outputs)")
+    parser.epilog = f"{EXAMPLES}\n{groups_and_options(['hardware'])}"
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,7 +15,8 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from fiducial import ranks
-from fiducial.config import GROUPS, Groups
+from fiducial.cli.options import groups_and_options
+from fiducial.config import Groups
 from fiducial.errors import InputError
 from fiducial.garbage import spared
 
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cfg", choices=["job"], help="print the composed configuration and stop")
     parser.add_argument("--resolve", action="store_true", help="with --cfg: replace ${…} by values")
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of config groups of your own")
-    parser.epilog = EXAMPLES + "\n" + _groups()
+    parser.epilog = f"{EXAMPLES}\n{groups_and_options()}"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -229,9 +230,3 @@ def _print(composed: Sequence[Composed], *, resolve: bool) -> None:
     from omegaconf import OmegaConf
 
     print("---\n".join(OmegaConf.to_yaml(job.cfg, resolve=resolve) for job in composed), end="")
-
-
-def _groups() -> str:
-    groups = Groups.find()
-    lines = [f"  {group:<12}{', '.join(groups.options(group))}" for group in GROUPS]
-    return "groups and options (`fiducial options GROUP` says what each is):\n" + "\n".join(lines)

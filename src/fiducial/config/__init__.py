@@ -9,6 +9,8 @@
     annotation    whether a value fits an annotation
     component     whether the keys of a component are arguments of its class, and their values of the right kind
     limits        which values no run can use
+    agreement     which values do not suit the data, or each other
+    extent        what blocks of convolution and pooling leave of an image
     defaults      which values say what a class does anyway
     contract      which options fit each other
     wrapped       what a network that another one wraps is told about the data

@@ -25,6 +25,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
+from fiducial.config.agreement import check_agreement, check_full_batch, check_objectives, num_outputs
 from fiducial.config.component import check_components
 from fiducial.config.contract import check_fit
 from fiducial.config.defaults import implied, without
@@ -91,13 +92,16 @@ class Composed:
         return hashlib.sha256(json.dumps(without(relevant, self.implied), sort_keys=True).encode()).hexdigest()
 
 
-def compose(overrides: Sequence[str], config_dir: str | None = None, *, look_only: bool = False) -> Composed:
+def compose(
+    overrides: Sequence[str], config_dir: str | None = None, *, look_only: bool = False, trained: bool = False
+) -> Composed:
     """Return the configuration that `overrides` ask for.
 
     Args:
         overrides: as on the command line.
         config_dir: a folder of config groups of the user's own.
-        look_only: that nothing is learned: cases may lack their labels.
+        look_only: that nothing is learned: cases may lack their labels, and no network need suit them.
+        trained: that the run is trained, perhaps on other data: what only training looks at is left as it was.
 
     Raises:
         InputError: a group, option or key is unknown, a value has the wrong type, or options do not fit.
@@ -105,7 +109,7 @@ def compose(overrides: Sequence[str], config_dir: str | None = None, *, look_onl
     groups, overrides = Groups.find(config_dir), [quoted(line) for line in overrides]
     with translated_errors(), hydra_session(groups) as hydra:
         cfg, picked = _put_together(hydra, prepare(overrides, groups))
-    return _complete(cfg, picked, overrides, groups, look_only=look_only)
+    return _complete(cfg, picked, overrides, groups, look_only=look_only, trained=trained)
 
 
 def compose_all(jobs: Iterable[Sequence[str]], config_dir: str | None = None) -> list[Composed]:
@@ -146,7 +150,13 @@ def _put_together(hydra: Hydra, overrides: Sequence[str]) -> tuple[DictConfig, d
 
 
 def _complete(
-    cfg: DictConfig, picked: Mapping[str, Any], overrides: Sequence[str], groups: Groups, *, look_only: bool = False
+    cfg: DictConfig,
+    picked: Mapping[str, Any],
+    overrides: Sequence[str],
+    groups: Groups,
+    *,
+    look_only: bool = False,
+    trained: bool = False,
 ) -> Composed:
     """Fill in what follows from other values, and check the whole."""
     choices = {group: str(picked[group]) for group in GROUPS if picked.get(group) not in (None, "null")}
@@ -162,8 +172,15 @@ def _complete(
         cfg.study = cfg.study or choices.get("experiment") or choices["data"]
         cfg.outputs = str(Path(cfg.outputs).expanduser().resolve())
         check_fit(cfg, {**choices, **inner}, groups)
-        check_values(cfg)
+        found = settings(cfg)
+        check_values(cfg, found)
         _check_run(cfg)
+        if not look_only:
+            check_agreement(cfg, found)
+        if not look_only and not trained:
+            check_objectives(cfg, found)
+            if OmegaConf.select(cfg, "optimizer.contract.full_batch"):
+                check_full_batch(cfg, _giver("data.batch_size", overrides, choices, groups))
         sweep = OmegaConf.masked_copy(cfg, list(SWEEP_GROUPS))
         cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in SWEEP_GROUPS])
         sweep_choices = {group: choices.pop(group) for group in SWEEP_GROUPS if group in choices}
@@ -176,6 +193,15 @@ def _complete(
         )
         _check_private(source, composed)
     return composed
+
+
+def _giver(key: str, overrides: Sequence[str], choices: Mapping[str, str], groups: Groups) -> str:
+    """Return what gives a key of a group beside the group's own option: the command line or a preset, else nothing."""
+    if any(line.lstrip("+").partition("=")[0] == key for line in overrides):
+        return "the command line"
+    group, _, name = key.partition(".")
+    presets = (f"{preset}={choices[preset]}" for preset in PRESETS if preset in choices)
+    return next((one for one in presets if name in groups.content(*one.split("=")).get(group, {})), "")
 
 
 def _implied(composed: Composed, choices: Mapping[str, str], groups: Groups) -> tuple[str, ...]:
@@ -277,7 +303,7 @@ def register() -> None:
     """Register the root dataclass, and the resolvers that option files may use."""
     ConfigStore.instance().store(name="run_config", node=RunConfig)
     resolvers: dict[str, Callable[..., Any]] = {
-        "num_outputs": _num_outputs,
+        "num_outputs": num_outputs,
         "fraction": lambda part, whole: math.ceil(part * whole),
         "smallest": lambda numbers: min(map(int, numbers)),
         "product": _product,
@@ -286,13 +312,6 @@ def register() -> None:
     }
     for name, function in resolvers.items():
         OmegaConf.register_new_resolver(name, function, replace=True)
-
-
-def _num_outputs(head: str, target: str, num_classes: int) -> int:
-    """Return how many values a network gives: one per class, level or label; a sigmoid alone for binary."""
-    if head == "ordinal":
-        return num_classes - 1
-    return 1 if head == "sigmoid" and target == "binary" else num_classes
 
 
 def _product(factors: Sequence[Any]) -> int:

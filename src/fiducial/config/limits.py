@@ -6,13 +6,12 @@ A constructor checks its own arguments, but only once torch is there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from fiducial.config.defaults import defaults
-from fiducial.config.scalars import settings
 from fiducial.errors import InputError, nearest
 from fiducial.redaction import has_credentials
 
@@ -26,13 +25,13 @@ RANGES: dict[str, dict[str, Range]] = {
     "data": {
         **dict.fromkeys(("batch_size", "images_per_subject", "num_subjects", "per_case"), COUNT),
         **dict.fromkeys(("num_workers", "seed"), NOT_NEGATIVE),
-        "channel_dropout": PART,
+        **dict.fromkeys(("channel_dropout", "foreground"), PART),
         "num_folds": (2, None),
         "std": (1e-9, None),
     },
     "model": {
         **dict.fromkeys(("kernel_size", "widths", "dense", "channels", "hidden"), COUNT),
-        **dict.fromkeys(("num_layers", "num_features", "num_groups"), COUNT),
+        **dict.fromkeys(("num_layers", "num_features", "num_groups", "patch"), COUNT),
         **dict.fromkeys(("dropout", "conv_dropout", "dropout_prob", "dropout_rate"), PART),
     },
     "loss": {"gamma": NOT_NEGATIVE, "label_smoothing": PART},
@@ -41,7 +40,7 @@ RANGES: dict[str, dict[str, Range]] = {
     "task": {
         **dict.fromkeys(("threshold", "hit", "min_score", "doubles"), PART),
         "overlap": (0, 0.99),
-        "windows_at_once": COUNT,
+        **dict.fromkeys(("windows_at_once", "max_boxes"), COUNT),
         "tolerance": NOT_NEGATIVE,
     },
     "augment": {
@@ -54,13 +53,16 @@ RANGES: dict[str, dict[str, Range]] = {
 CLASS_WEIGHTS, BALANCED = ("loss.weight", "loss.pos_weight"), "balanced"
 
 
-def check_values(cfg: DictConfig) -> None:
+def check_values(cfg: DictConfig, found: Mapping[str, Any]) -> None:
     """Refuse values that no run can use.
+
+    Args:
+        cfg: a configuration that knows its data, at `data.spec`.
+        found: its scalar settings, by dotted key.
 
     Raises:
         InputError: naming the key, what is expected, and what came.
     """
-    found = settings(cfg)
     for key, value in found.items():
         limits = RANGES.get(key.partition(".")[0] if "." in key else "", {}).get(key.rpartition(".")[2])
         if limits and not all(_within(number, limits) for number in _numbers(value)):

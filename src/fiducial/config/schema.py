@@ -37,6 +37,7 @@ DECIDED = {
     "enable_progress_bar": "the run itself",
     "check_val_every_n_epoch": "the run itself (each epoch is validated)",
     "plugins": "hardware=…",
+    "log_every_n_steps": "the run itself (the loss of every 50th step is logged)",
     "accumulate_grad_batches": "hardware.accumulate=…",
     "gradient_clip_val": "hardware.clip_norm=…",
     **{name: f"hardware.{name}=…" for name in ("accelerator", "devices", "num_nodes", "strategy", "precision")},

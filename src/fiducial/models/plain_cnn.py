@@ -9,7 +9,7 @@ from warnings import warn
 
 from torch import nn
 
-from fiducial.errors import InputError
+from fiducial.config.extent import Step, blocks
 from fiducial.models.dense import ACTIVATIONS, Activation, dense_layers
 from fiducial.models.option import check_choice, check_dropout, check_positive, check_size
 from fiducial.models.spatial import AVERAGE_POOL, BATCH_NORM, CHANNEL_DROPOUT, CONV, INSTANCE_NORM, MAX_POOL
@@ -26,46 +26,28 @@ class Block(nn.Sequential):
 
     Max-pooling comes before ReLU: values and gradients are those of the usual order to the last bit, and only a
     quarter of them is left to activate.
-
-    Attributes:
-        extent: what is left of each spatial axis; 0 or less where an axis is too short.
     """
 
     def __init__(
         self,
         in_channels: int,
         width: int,
-        extent: tuple[int, ...],
+        step: Step,
         *,
         kernel_size: int,
         activation: Activation,
-        pooling: Pooling,
-        padding: Padding,
         norm: Norm,
         num_groups: int,
         dropout: float,
     ) -> None:
-        check_positive("widths", width)
-        check_positive("kernel_size", kernel_size)
-        check_choice("activation", activation, ACTIVATIONS)
-        check_choice("padding", padding, get_args(Padding))
-        check_choice("norm", norm, get_args(Norm))
-        check_dropout("conv_dropout", dropout)
-        if padding == "same" and kernel_size % 2 == 0:
-            raise InputError(f"padding=same needs an odd kernel_size; got {kernel_size}")
-        dims = len(extent)
-        stride = 2 if pooling == "strided" else 1
-        border = kernel_size // 2 if padding == "same" else 0
-        extent = tuple((n + 2 * border - kernel_size) // stride + 1 for n in extent)
-        convolution = CONV[dims](in_channels, width, kernel_size, stride, border, bias=norm == "none")
-        normalisation = _norm(norm, width, extent, num_groups=num_groups)
+        dims, pooling = len(step.extent), step.pooling
+        convolution = CONV[dims](in_channels, width, kernel_size, step.stride, step.border, bias=norm == "none")
+        normalisation = _norm(norm, width, dims, num_groups=num_groups)
         layers: list[nn.Module] = [ACTIVATIONS[activation]()]
         if pooling in ("max", "average"):
             pool = (MAX_POOL if pooling == "max" else AVERAGE_POOL)[dims](2)
             layers.insert(0 if (pooling, activation) == ("max", "relu") else 1, pool)
-            extent = tuple(n // 2 for n in extent)
         super().__init__(convolution, normalisation, *layers, CHANNEL_DROPOUT[dims](dropout))
-        self.extent = extent
 
 
 class PlainCNN(nn.Module):
@@ -120,29 +102,38 @@ class PlainCNN(nn.Module):
         check_size(size, spatial_dims, fits=(2, 3))
         check_choice("pooling", pooling, get_args(Pooling))
         check_choice("head", head, get_args(Head))
+        check_positive("widths", *widths)
+        check_positive("kernel_size", kernel_size)
+        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("padding", padding, get_args(Padding))
+        check_choice("norm", norm, get_args(Norm))
+        check_dropout("conv_dropout", conv_dropout)
+        if pooling == "none" and pool_after is not None:
+            warn("pool_after has no effect with pooling=none", stacklevel=2)
         self.blocks = nn.Sequential()
         channels, extent = in_channels, tuple(size)
-        pooled = _pooled(pool_after, num_blocks=len(widths), pooling=pooling)
-        for number, (width, pool) in enumerate(zip(widths, pooled, strict=True), start=1):
+        steps = blocks(
+            size,
+            widths=widths,
+            kernel_size=kernel_size,
+            pooling=pooling,
+            pool_after=pool_after,
+            padding=padding,
+            norm=norm,
+            num_groups=num_groups,
+        )
+        for width, step in zip(widths, steps, strict=True):
             block = Block(
                 channels,
                 width,
-                extent,
+                step,
                 kernel_size=kernel_size,
                 activation=activation,
-                pooling=pooling if pool else "none",
-                padding=padding,
                 norm=norm,
                 num_groups=num_groups,
                 dropout=conv_dropout,
             )
-            channels, extent = width, block.extent
-            if min(extent) < 1:
-                less = "a smaller kernel_size, or padding=same" if padding == "valid" else "or less pooling"
-                raise InputError(
-                    f"after block {number} nothing is left of a {'×'.join(map(str, size))} image; "
-                    f"use fewer widths, {less}"
-                )
+            channels, extent = width, step.extent
             self.blocks.append(block)
         self.head = head
         self.dense = dense_layers(
@@ -161,35 +152,12 @@ class PlainCNN(nn.Module):
         return logits
 
 
-def _pooled(pool_after: Sequence[bool] | int | None, *, num_blocks: int, pooling: str) -> list[bool]:
-    """Return for each block whether it pools."""
-    if pool_after is None:
-        return [pooling != "none"] * num_blocks
-    if pooling == "none":
-        warn("pool_after has no effect with pooling=none", stacklevel=3)
-        return [False] * num_blocks
-    if isinstance(pool_after, Sequence):
-        if len(pool_after) != num_blocks:
-            raise InputError(f"pool_after must have one value for each of {num_blocks} widths; got {list(pool_after)}")
-        return [bool(pool) for pool in pool_after]
-    if isinstance(pool_after, bool) or not 0 <= pool_after <= num_blocks:
-        raise InputError(
-            f"pool_after must be a list of truth values or a number of blocks from 0 to {num_blocks}; got {pool_after}"
-        )
-    return [number < pool_after for number in range(num_blocks)]
-
-
-def _norm(norm: str, width: int, extent: tuple[int, ...], *, num_groups: int) -> nn.Module:
-    """Return the normalisation of maps `(batch, width, *extent)`."""
+def _norm(norm: Norm, width: int, dims: int, *, num_groups: int) -> nn.Module:
+    """Return the normalisation of maps `(batch, width, *spatial)`."""
     if norm == "none":
         return nn.Identity()
     if norm == "batch":
-        return BATCH_NORM[len(extent)](width)
-    groups = {"layer": 1, "group": num_groups, "instance": width}[norm]
-    if groups < 1 or width % groups:
-        raise InputError(f"norm=group needs widths that num_groups divides; got {width} and {num_groups}")
-    if width // groups * prod(extent) == 1:
-        raise InputError(f"norm={norm} is left with one value to normalise over; use fewer widths, or norm=layer")
+        return BATCH_NORM[dims](width)
     if norm == "instance":
-        return INSTANCE_NORM[len(extent)](width, affine=True)
-    return nn.GroupNorm(groups, width)
+        return INSTANCE_NORM[dims](width, affine=True)
+    return nn.GroupNorm(1 if norm == "layer" else num_groups, width)

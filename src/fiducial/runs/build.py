@@ -11,7 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from fiducial.checkpoints import AtomicCheckpointIO, Checkpoints
+from fiducial.config.agreement import num_outputs
 from fiducial.config.construction import component
+from fiducial.config.limits import BALANCED, CLASS_WEIGHTS
 from fiducial.config.scalars import described
 from fiducial.data.balance import class_counts
 from fiducial.data.kept import kept
@@ -25,8 +27,6 @@ from fiducial.runs import folder
 from fiducial.runs.profile import Profile
 from fiducial.tasks.base import Schedule, Task
 from fiducial.tracking import NullRun, Run
-
-FOCAL_SIGMOID = "monai.losses.FocalLoss"
 
 
 def build_model(cfg: DictConfig) -> torch.nn.Module:
@@ -144,27 +144,16 @@ def _class_weights(loss: DictConfig, data: DataModule) -> dict[str, torch.Tensor
     label: cases without it / cases with it; of a level of ordered classes: cases up to it / cases above it. A single
     sigmoid output has one pos_weight. Of masks, pixels count.
     """
-    given = {key: loss[key] for key in ("weight", "pos_weight") if loss.get(key) is not None}
-    contract, classes = _contract(loss), data.spec.num_classes
-    head = contract["head"]
-    outputs = classes - 1 if head == "ordinal" else 1 if head == "sigmoid" and data.spec.target == "binary" else classes
-    weights = {}
-    for key, value in given.items():
-        if key == "weight" and outputs == 1 and loss["_target_"] == FOCAL_SIGMOID:
-            raise InputError(
-                "loss.weight is for several labels; of one output loss.alpha says how much the positives weigh, from 0 "
-                "to 1, as in loss.alpha=0.75"
-            )
-        if key == "weight" and value == "balanced" and head != "softmax":
-            raise InputError("loss.weight=balanced is for classes one of which is true; loss.pos_weight=balanced fits")
-        numbers = _balanced(key, data, head)[-outputs:] if value == "balanced" else torch.tensor(list(value))
-        if len(numbers) != outputs:
-            raise InputError(f"loss.{key}: expected balanced or {outputs} numbers, got {len(numbers)}")
-        if contract.get("weights") == "foreground":
-            if outputs == 2:
-                raise InputError(f"loss.{key}: expected several classes beside the background, got one")
-            numbers = numbers[1:]
-        weights[key] = numbers.float()
+    contract, spec, weights = _contract(loss), data.spec, {}
+    for key in (name.removeprefix("loss.") for name in CLASS_WEIGHTS):
+        if (value := loss.get(key)) is None:
+            continue
+        if value == BALANCED:
+            outputs = num_outputs(contract["head"], spec.target, spec.num_classes)
+            numbers = _balanced(key, data, contract["head"])[-outputs:]
+        else:
+            numbers = torch.tensor(list(value))
+        weights[key] = (numbers[1:] if contract.get("weights") == "foreground" else numbers).float()
     return weights
 
 

@@ -220,13 +220,13 @@ def changed(out: Path, overrides: Sequence[str], config_dir: str | None = None) 
     settings_of_run, groups = _settings(out), Groups.find(config_dir)
     _check_options(out, overrides, groups)
     lines = _carried(out, overrides, groups)
-    return compose([*lines, *_as_learned(lines, settings_of_run, groups)], config_dir).cfg
+    return compose([*lines, *_as_learned(lines, settings_of_run, groups)], config_dir, trained=True).cfg
 
 
 def hardware(out: Path, overrides: Sequence[str], config_dir: str | None = None) -> DictConfig:
     """Return a run's hardware with some of its settings changed; nothing else of the run need be there."""
     lines = [line for line in _carried(out, overrides, Groups.find(config_dir)) if _group(line) == "hardware"]
-    found = compose(lines, config_dir).cfg.hardware
+    found = compose(lines, config_dir, trained=True).cfg.hardware
     assert isinstance(found, DictConfig)
     return found
 

@@ -11,11 +11,10 @@ from torch import nn
 from fiducial.errors import InputError
 from fiducial.metrics.boxes import CaseBoxes, Hit, each_case
 from fiducial.metrics.detection import DetectionScorer, best_threshold
+from fiducial.objective import OF_BOXES
 from fiducial.tasks.base import Batch, Task
 from fiducial.tasks.decoding import Decoder, strides
 from fiducial.types import Tensor
-
-VALIDATED = ("cpm", "map_50", "image_auroc")  # scores of validation; a test has all
 
 
 class Detection(Task):
@@ -97,7 +96,7 @@ class Detection(Task):
         if self.threshold == "choose":
             self.operating.fill_(best_threshold(cases, self.hit))
         found = DetectionScorer(cases, self.classes, self.hit)()
-        return {name: torch.tensor(found[name][0]) for name in VALIDATED}
+        return {name: torch.tensor(found[name][0]) for name in OF_BOXES}
 
     # -- test ---------------------------------------------------------------------------------------------
 
