@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,17 @@ def test_a_run_that_lives_is_running_and_then_is_not(tmp_path: Path) -> None:
         assert is_alive(out)
         assert Ledger(tmp_path).standing("one") == ("running", out)
     assert not is_alive(out)
+
+
+def test_many_living_runs_are_not_waited_for_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, slept = [run_folder(tmp_path, str(number), str(number)) for number in range(20)], []
+    with ExitStack() as stack:
+        for out in runs:
+            stack.enter_context(locked(out / "tracking" / "lock"))
+        monkeypatch.setattr(time, "sleep", slept.append)
+        ledger = Ledger(tmp_path)
+        assert {ledger.standing(str(number))[0] for number in range(20)} == {"running"}
+    assert sum(slept) == pytest.approx(3 * 0.75)
 
 
 def test_who_only_looks_at_a_run_is_not_taken_for_it(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from typing import Literal
 
 from fiducial.runs import folder
 from fiducial.tracking.journal import History
-from fiducial.tracking.liveness import FOLDER, is_alive, locked
+from fiducial.tracking.liveness import FOLDER, PAUSES, is_alive, locked
 
 Standing = Literal["missing", "done", "pruned", "running", "failed", "interrupted"]
+WAITED_FOR = 3  # living runs, each most of a second, in case that a process only looks at them
 
 
 class Ledger:
@@ -25,6 +26,7 @@ class Ledger:
 
     def __init__(self, outputs: Path) -> None:
         self._runs: defaultdict[str, list[Path]] = defaultdict(list)
+        self._num_alive = 0
         for run, record in folder.records(outputs):
             self._runs[record.identity].append(run)
 
@@ -32,12 +34,18 @@ class Ledger:
         """Return how the runs with this identity stand, and the one that counts: a finished one, else the latest."""
         latest = sorted(self._runs.get(identity, []), key=_age)
         for run in latest:
-            if folder.is_finished(run) and (folder.is_settled(run) or is_alive(run)):
+            if folder.is_finished(run) and (folder.is_settled(run) or self._is_alive(run)):
                 return "done", run
         for run in latest:
-            if is_alive(run):
+            if self._is_alive(run):
                 return "running", run
         return (_ending(latest[0]), latest[0]) if latest else ("missing", None)
+
+    def _is_alive(self, run: Path) -> bool:
+        """Tell whether a process has a run in its hands; where many have, they are not waited for one by one."""
+        found = is_alive(run, pauses=PAUSES if self._num_alive < WAITED_FOR else (0.0,))
+        self._num_alive += found
+        return found
 
 
 @contextmanager

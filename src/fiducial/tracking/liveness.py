@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -86,18 +86,23 @@ def alive(out: Path) -> Iterator[None]:
         yield
 
 
-def is_alive(out: Path) -> bool:
-    """Tell whether a process has the run in a folder in its hands, rather than only a look at it."""
+def is_alive(out: Path, *, pauses: Sequence[float] = PAUSES) -> bool:
+    """Tell whether a process has the run in a folder in its hands, rather than only a look at it.
+
+    Args:
+        out: the run's folder.
+        pauses: seconds until its lock is tried again, each time that it is held.
+    """
     path = out / FOLDER / "lock"
     if not path.exists():
         return False
     with ExitStack() as stack:
-        return _patiently_locked(path, stack) is None
+        return _patiently_locked(path, stack, pauses) is None
 
 
-def _patiently_locked(path: Path, stack: ExitStack) -> int | None:
+def _patiently_locked(path: Path, stack: ExitStack, pauses: Sequence[float] = PAUSES) -> int | None:
     """Take a lock until `stack` ends, unless it is held for longer than by one who only looks; then None."""
-    for pause in PAUSES:
+    for pause in pauses:
         try:
             return stack.enter_context(locked(path))
         except LockHeldError:

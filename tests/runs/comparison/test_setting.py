@@ -30,6 +30,12 @@ def test_seeds_folds_places_and_threads_are_no_settings(write: Write) -> None:
     assert len(grouped(*runs, write("a", seed=2, settings={"hardware.precision": "16-mixed"}))) == 2
 
 
+def test_a_precision_that_is_the_default_is_named_beside_another(write: Write) -> None:
+    cpu = {"hardware._target_": "fiducial.hardware.Hardware"}
+    settings = grouped(write(settings=cpu), write(settings=cpu | {"hardware.precision": "fastest"}))
+    assert names(settings) == ["precision=32-true", "precision=fastest"]
+
+
 def test_the_same_experiment_twice_counts_once_the_later_one(write: Write) -> None:
     early, late = write("a"), write("a")
     os.utime(early / "scores.json", (1, 1))

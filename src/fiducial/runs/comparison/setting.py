@@ -160,7 +160,7 @@ def _is_setting(key: str) -> bool:
     head, _, rest = key.partition(".")
     if key in (SEED, FOLD, "resume") or head in WITHOUT_EFFECT or key.rpartition(".")[2] in LOCATIONS:
         return False
-    return head != "hardware" or rest in ARITHMETIC
+    return head != "hardware" or rest in (*ARITHMETIC, "_target_")  # whose defaults are known by it
 
 
 def _differs(key: str, settings: Sequence[Setting], options: Sequence[str]) -> bool:
