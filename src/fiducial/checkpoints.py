@@ -41,13 +41,20 @@ def damage(path: Path) -> str:
     return f"wrong checksum in {broken}" if broken else ""
 
 
-def selected(folder: Path, name: str) -> Path:
-    """Return the file of a run's "best" or "last" checkpoint, verified.
+def selected(folder: Path, name: str, *, verify: bool = True) -> Path:
+    """Return the file of a run's "best" or "last" checkpoint.
+
+    Args:
+        folder: of the run's checkpoints.
+        name: "best" or "last".
+        verify: look whether it is there and whole; of several processes only the one that writes it may.
 
     Raises:
         InputError: it is not there, or damaged.
     """
     file = folder / (BEST if name == "best" else LAST)
+    if not verify:
+        return file
     if not file.is_file():
         raise InputError(
             f"run {folder.parent} has no checkpoint {file.name}; a run writes one at the end of each epoch"

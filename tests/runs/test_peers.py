@@ -11,15 +11,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import forked
 from fiducial.cli.command import main, run
 from fiducial.errors import InputError
 from fiducial.runs import peers
+from fiducial.runs import train as training
 
 pytestmark = [
     pytest.mark.slow,
@@ -133,6 +136,21 @@ def test_one_after_the_other_in_one_command(tmp_path: Path) -> None:
     sweep = [sys.executable, *command(tmp_path, "-m", "seed=0,1", "epochs=1")]
     forked.run(sweep, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
     assert len(list(tmp_path.glob("outputs/runs/*/*/scores.json"))) == 2
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_only_the_process_that_writes_the_checkpoint_looks_at_it(first: bool, tmp_path: Path) -> None:
+    """The others come to the test before it is there, and wait for it in Lightning's."""
+    asked: dict[str, Any] = {}
+    trainer = SimpleNamespace(is_global_zero=first, test=lambda *_, **given: asked.update(given))
+    task = SimpleNamespace(loaded_epoch=3)
+    arguments: Any = (OmegaConf.create({"select": "best"}), tmp_path, task, trainer, None)
+    if first:
+        with pytest.raises(InputError, match=r"has no checkpoint best\.ckpt"):
+            training.test(*arguments)
+    else:
+        assert training.test(*arguments) == 3
+        assert asked["ckpt_path"] == tmp_path / "checkpoints" / "best.ckpt"
 
 
 DYING = """

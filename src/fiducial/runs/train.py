@@ -92,6 +92,6 @@ def fit(
 @explained()
 def test(cfg: DictConfig, out: Path, task: Task, trainer: pl.Trainer, data: DataModule) -> int:
     """Predict the test split with the checkpoint that `cfg.select` names; return its epoch."""
-    checkpoint = selected(out / folder.CHECKPOINTS, cfg.select)
+    checkpoint = selected(out / folder.CHECKPOINTS, cfg.select, verify=trainer.is_global_zero)
     trainer.test(task, datamodule=data, ckpt_path=checkpoint, verbose=False, weights_only=True)
     return task.loaded_epoch
