@@ -26,7 +26,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from fiducial.errors import InputError
-from fiducial.sweeps.job import Ending, Progress, Spec
+from fiducial.sweeps.job import Ending, Progress, Queue, Spec
 from fiducial.sweeps.pool import Watch
 from fiducial.tracking.courier import DELIVERED
 from fiducial.tracking.lifetime import EXIT_TERMINATED, Terminated
@@ -183,22 +183,14 @@ class Cluster(ABC):
         """
         self.connect(sweep / "logs")
         folder = sweep / "mail" / secrets.token_hex(4)
-        pending, more = iter(jobs), True
-        started: list[_Started] = []
+        queue, started = Queue(jobs), list[_Started]()
         try:
-            while more or started:
-                while more and len(started) < self.at_once:
-                    try:
-                        spec = next(pending)
-                    except StopIteration:
-                        more = False
-                        break
-                    if spec is None:
-                        break
+            while queue.more or started:
+                while len(started) < self.at_once and (spec := queue.take()):
                     started.append(self._start(spec, Mail(folder, spec.number)))
                 if started:
                     _pass_on(started, watch)
-                elif more:
+                elif queue.more:
                     time.sleep(TICK_SECONDS)
         except BaseException:
             _end_all(started, watch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -62,6 +62,28 @@ class Spec:
     title: str
     pruning: Pruning | None = None
     composed: Composed | None = None
+
+
+class Queue:
+    """Jobs, each taken when there is room for it.
+
+    Args:
+        jobs: may hold None: that there is no job for now.
+
+    Attributes:
+        more: whether there may be another one.
+    """
+
+    def __init__(self, jobs: Iterable[Spec | None]) -> None:
+        self._jobs, self.more = iter(jobs), True
+
+    def take(self) -> Spec | None:
+        """Return the next job; None where there is none, for now or any more."""
+        try:
+            return next(self._jobs)
+        except StopIteration:
+            self.more = False
+            return None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fiducial import ranks
-from fiducial.sweeps.job import Ending, Progress, Spec
+from fiducial.sweeps.job import Ending, Progress, Queue, Spec
 from fiducial.tracking.liveness import end_with_parent
 
 WANTED = "FIDUCIAL_WANTED"  # tells the process that jobs are forked from what to import, and which cases to read
@@ -121,18 +121,10 @@ class Pool:
         Ctrl-C, or whatever else is raised here, ends them all first, each with its true status.
         """
         warm_up()
-        pending = iter(jobs)
-        more = True
+        queue = Queue(jobs)
         try:
-            while more or self._workers:
-                while more and self._free:
-                    try:
-                        spec = next(pending)
-                    except StopIteration:
-                        more = False
-                        break
-                    if spec is None:
-                        break
+            while queue.more or self._workers:
+                while self._free and (spec := queue.take()):
                     self._start(spec, watch)
                 self._step(watch)
         except BaseException:
